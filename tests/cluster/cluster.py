@@ -1,0 +1,182 @@
+"""One local cluster from outside: start it, find it, remove it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import addons, binaries, containers, files, health, layout, node, plan, prerequisites, processes
+from tests.cluster.errors import ClusterError
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.layout import Layout, Profile
+from tests.cluster.locks import exclusive
+from tests.cluster.settings import CHECKOUT, Settings
+
+Say = Callable[[str], None]
+READY_SECONDS = 120.0
+START_SECONDS = 10.0
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that was started by `up`."""
+
+    layout: Layout
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """kubectl of the cluster's own version, as its administrator."""
+        return Kubectl(self.layout.program("kubernetes", "kubectl"), self.layout.kubeconfig)
+
+
+def up(settings: Settings, profile: Profile, say: Say, *, kwok_nodes: int = 0) -> Cluster:
+    """Start the cluster, or find it running; when this returns, it works."""
+    if profile is Profile.FULL:
+        prerequisites.require_root()
+        prerequisites.require_programs(prerequisites.NODE_PROGRAMS, say)
+    programs = binaries.build(layout.modules(profile), settings.cache, say)
+    with exclusive(_lock(settings), lambda: say("another command works on this cluster: waiting for it")):
+        if processes.supervisor(settings.state) is None:
+            _start(settings, profile, programs, say)
+        cluster = _same(find(settings), profile, programs)
+        _finish(cluster, settings, say, kwok_nodes)
+        return cluster
+
+
+def down(settings: Settings, say: Say) -> None:
+    """Remove everything that belongs to the cluster, whatever state it is in."""
+    with exclusive(_lock(settings), lambda: say("another command works on this cluster: waiting for it")):
+        if not settings.state.exists():
+            say(f"no cluster {settings.name}: nothing to remove")
+            return
+        _remove(settings)
+        say(f"cluster {settings.name} is gone")
+
+
+def find(settings: Settings) -> Cluster:
+    """The running cluster, or a ClusterError that says how to start it."""
+    planned = plan.read(settings)
+    if planned is None or processes.supervisor(settings.state) is None:
+        raise ClusterError(f"the cluster {settings.name} is not running", remedy="start it: make cluster-up")
+    return Cluster(planned)
+
+
+def _lock(settings: Settings) -> Path:
+    return settings.state.with_name(f".{settings.identity}.lock")
+
+
+def _start(settings: Settings, profile: Profile, programs: Mapping[str, Path], say: Say) -> None:
+    _remove(settings)
+    # The network is chosen and taken under one lock, so that two clusters never choose the same.
+    with exclusive(settings.cache / "clusters" / ".network"):
+        planned = plan.make(settings, profile, programs)
+        layout.check(planned)
+        prerequisites.require_disk(settings.state, prerequisites.FREE_BYTES // 4)
+        files.write(planned)
+        plan.write(planned)
+        say(f"starting cluster {settings.name} ({profile})")
+        _launch(planned)
+
+
+def _launch(planned: Layout) -> None:
+    """Start the supervisor: in a node of its own, or as a plain process where there is none."""
+    module = "tests.cluster.node" if planned.profile is Profile.FULL else "tests.cluster.supervisor"
+    environment = {"PATH": PATH, "HOME": str(Path.home()), "PYTHONDONTWRITEBYTECODE": "1"}
+    with (planned.logs / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(planned.state)],
+            cwd=CHECKOUT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    if planned.profile is Profile.FULL and process.wait() != 0:
+        raise ClusterError(
+            f"the node could not be set up:\n{health.last_lines(planned.logs / 'supervisor.log')}",
+            remedy="the machine must allow root to make network, mount and pid namespaces",
+        )
+    processes.wait_until(lambda: processes.supervisor(planned.state) is not None, START_SECONDS)
+
+
+def _same(cluster: Cluster, profile: Profile, programs: Mapping[str, Path]) -> Cluster:
+    """The running cluster, if it is the one that was asked for."""
+    if cluster.layout.profile is not profile or cluster.layout.binaries != programs:
+        raise ClusterError(
+            f"the cluster runs already, as {cluster.layout.profile} or with other versions than this checkout's",
+            remedy="remove it first: make cluster-down",
+        )
+    return cluster
+
+
+def _finish(cluster: Cluster, settings: Settings, say: Say, kwok_nodes: int) -> None:
+    """Wait until the cluster works and install what belongs to it; one that cannot work is removed."""
+    started = time.monotonic()
+    finished = settings.state / "ready"
+    fresh = not finished.exists()
+    try:
+        _wait(cluster, settings, fresh=fresh)
+    except ClusterError:
+        if fresh:
+            _keep_logs(settings)
+            _remove(settings)
+        raise
+    addons.add_kwok_nodes(cluster.kubectl, kwok_nodes)
+    finished.touch()
+    how = f"after {time.monotonic() - started:.0f} s" if fresh else "(it was running)"
+    say(f"cluster {settings.name} is ready {how}")
+
+
+def _wait(cluster: Cluster, settings: Settings, *, fresh: bool) -> None:
+    full = cluster.layout.profile is Profile.FULL
+    _wait_for(lambda: _answers(cluster), settings, "the API server")
+    if fresh:
+        addons.install(cluster.layout, cluster.kubectl)
+    if full:
+        _wait_for(lambda: node_ready(cluster), settings, "the node")
+    if full and fresh:
+        containers.load_pause(cluster.layout)
+
+
+def _wait_for(ready: Callable[[], bool], settings: Settings, what: str) -> None:
+    state = settings.state
+    if processes.wait_until(lambda: ready() or health.hopeless(state), READY_SECONDS) and not health.hopeless(state):
+        return
+    raise ClusterError(
+        f"{what} did not get ready\n{health.troubles(state)}",
+        remedy=f"`make cluster-down` and try again; if this was a first start, its logs are in {_kept_logs(settings)}",
+    )
+
+
+def _answers(cluster: Cluster) -> bool:
+    return cluster.kubectl.try_("get", "--raw", "/readyz", "--request-timeout=5s").returncode == 0
+
+
+def node_ready(cluster: Cluster) -> bool:
+    """Whether the node says so itself."""
+    query = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+    return cluster.kubectl.try_("get", "node", layout.NODE, "-o", query, "--request-timeout=5s").stdout == "True"
+
+
+def _kept_logs(settings: Settings) -> Path:
+    return settings.cache / "logs" / settings.identity
+
+
+def _keep_logs(settings: Settings) -> None:
+    """Logs outlive a cluster that did not start: they are all there is to learn from it."""
+    shutil.rmtree(_kept_logs(settings), ignore_errors=True)
+    shutil.copytree(settings.state / "logs", _kept_logs(settings))
+
+
+def _remove(settings: Settings) -> None:
+    processes.end(settings.state)
+    if os.geteuid() == 0:
+        node.remove_cgroups(layout.cgroup(settings.identity))
+    if settings.state.exists():
+        shutil.rmtree(settings.state)

@@ -1,0 +1,107 @@
+"""Which processes are ours: found, watched and ended without ever touching somebody else's."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+
+PROC = Path("/proc")
+ENDING_SECONDS = 20.0
+
+
+def remember(state: Path, pid: int) -> None:
+    """Write down the cluster's first process. Its start time tells it from a later process with the same number."""
+    record = {"pid": pid, "started": _start_time(pid)}
+    (state / "supervisor.json").write_text(json.dumps(record))
+
+
+def supervisor(state: Path) -> int | None:
+    """The pid of the cluster's first process, or None where it is gone."""
+    try:
+        record = json.loads((state / "supervisor.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    pid = int(record["pid"])
+    return pid if _start_time(pid) == record["started"] else None
+
+
+def end(state: Path) -> None:
+    """Kill the cluster's first process and wait until all that hung on it is gone.
+
+    With it the kernel ends the node's namespaces; without namespaces it kills the parts, which asked for that.
+    """
+    pid = supervisor(state)
+    if pid is None:
+        return
+    started = _start_time(pid)
+    parts = [child for child in descendants(pid) if child != pid]
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    gone = wait_until(lambda: _start_time(pid) != started and not any(map(_running, parts)), ENDING_SECONDS)
+    if not gone:
+        raise ClusterError(
+            f"the cluster's process {pid} did not end within {ENDING_SECONDS:.0f} s",
+            remedy=f"look at it with `ps -o pid,stat,wchan,args {pid}`, then run `make cluster-down` again",
+        )
+
+
+def descendants(root: int) -> list[int]:
+    """A process and all that came out of it, orphans included where it is the first of its namespace."""
+    parents = {pid: parent for pid in _pids() if (parent := _parent(pid)) is not None}
+    found = {root}
+    grown = True
+    while grown:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        found |= more
+        grown = bool(more)
+    return sorted(found)
+
+
+def command_line(pid: int) -> list[str]:
+    """The arguments of a process, empty where it is gone."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_text().rstrip("\0").split("\0")
+    except OSError:
+        return []
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> bool:
+    """Whether `true` came true in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in PROC.iterdir() if path.name.isdigit()]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields after the command's name, which may hold anything."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def _start_time(pid: int) -> str:
+    """When it started, in ticks since boot; empty where it is gone or only waits to be collected."""
+    fields = _stat(pid)
+    return fields[19] if fields and fields[0] != "Z" else ""
+
+
+def _running(pid: int) -> bool:
+    return bool(_start_time(pid))
