@@ -95,9 +95,7 @@ def _build_missing(wanted: list[Module], folders: Mapping[str, Path], say: Calla
     missing = [module for module in wanted if not folders[module.name].is_dir()]
     minutes = sum(module.minutes for module in missing)
     if missing:
-        say(
-            f"compiling {len(missing)} parts of the cluster, about {minutes:.0f} min on 2 cores; after that it starts in seconds"
-        )
+        say(f"compiling {len(missing)} parts of the cluster, once: about {minutes:.0f} min on 2 cores")
     for number, module in enumerate(missing, 1):
         say(f"[{number}/{len(missing)}] {module.name} (about {module.minutes:g} min)")
         started = time.monotonic()

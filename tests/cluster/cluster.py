@@ -18,7 +18,6 @@ from tests.cluster.settings import CHECKOUT, Settings
 
 Say = Callable[[str], None]
 READY_SECONDS = 120.0
-START_SECONDS = 10.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -88,21 +87,20 @@ def _launch(planned: Layout) -> None:
     module = "tests.cluster.node" if planned.profile is Profile.FULL else "tests.cluster.supervisor"
     environment = {"PATH": PATH, "HOME": str(Path.home()), "PYTHONDONTWRITEBYTECODE": "1"}
     with (planned.logs / "supervisor.log").open("ab") as log:
-        process = subprocess.Popen(
+        done = subprocess.run(
             [sys.executable, "-m", module, str(planned.state)],
             cwd=CHECKOUT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
+            check=False,
         )
-    if planned.profile is Profile.FULL and process.wait() != 0:
+    if done.returncode != 0:
         raise ClusterError(
-            f"the node could not be set up:\n{health.last_lines(planned.logs / 'supervisor.log')}",
+            f"the supervisor could not be set up:\n{health.last_lines(planned.logs / 'supervisor.log')}",
             remedy="the machine must allow root to make network, mount and pid namespaces",
         )
-    processes.wait_until(lambda: processes.supervisor(planned.state) is not None, START_SECONDS)
 
 
 def _same(cluster: Cluster, profile: Profile, programs: Mapping[str, Path]) -> Cluster:
@@ -140,6 +138,9 @@ def _wait(cluster: Cluster, settings: Settings, *, fresh: bool) -> None:
         addons.install(cluster.layout, cluster.kubectl)
     if full:
         _wait_for(lambda: node_ready(cluster), settings, "the node")
+    if cluster.layout.profile is not Profile.CONTROL_PLANE:
+        # Until then no pod can be made: the controllers are the last to wake.
+        _wait_for(lambda: _has_service_account(cluster), settings, "the controller manager")
     if full and fresh:
         containers.load_pause(cluster.layout)
 
@@ -156,6 +157,10 @@ def _wait_for(ready: Callable[[], bool], settings: Settings, what: str) -> None:
 
 def _answers(cluster: Cluster) -> bool:
     return cluster.kubectl.try_("get", "--raw", "/readyz", "--request-timeout=5s").returncode == 0
+
+
+def _has_service_account(cluster: Cluster) -> bool:
+    return cluster.kubectl.try_("get", "serviceaccount", "default", "--request-timeout=5s").returncode == 0
 
 
 def node_ready(cluster: Cluster) -> bool:

@@ -65,9 +65,10 @@ def descendants(root: int) -> list[int]:
 def command_line(pid: int) -> list[str]:
     """The arguments of a process, empty where it is gone."""
     try:
-        return (PROC / str(pid) / "cmdline").read_text().rstrip("\0").split("\0")
+        text = (PROC / str(pid) / "cmdline").read_text()
     except OSError:
         return []
+    return text.rstrip("\0").split("\0") if text else []
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:

@@ -27,6 +27,7 @@ STABLE_SECONDS = 30
 IDLE_SECONDS = 5.0
 STARTING_SECONDS = 0.1
 PROBE_SECONDS = 1.0
+NOTED_SECONDS = 10.0
 
 _libc = ctypes.CDLL(None)
 
@@ -161,7 +162,17 @@ def main(state: Path) -> None:
     Supervisor(state, parts).run()
 
 
+def start(state: Path) -> None:
+    """Run them in a process of its own session, and return once it is written down."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        processes.remember(state, os.getpid())
+        main(state)
+        os._exit(0)
+    if not processes.wait_until(lambda: processes.supervisor(state) == child, NOTED_SECONDS):
+        sys.exit("the supervisor ended at once")
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    processes.remember(folder, os.getpid())
-    main(folder)
+    start(Path(sys.argv[1]))

@@ -1,0 +1,3 @@
+{{- define "serinus.gateway.className" -}}
+{{- default (include "serinus.fullname" .) .Values.gateway.className }}
+{{- end }}

@@ -1,0 +1,86 @@
+"""Serinus, installed by its chart on a cluster: what the demo shows and what stories start from."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.settings import CHECKOUT
+from tests.cluster.target import Target
+
+CHART = CHECKOUT / "helm" / "serinus"
+EXAMPLES = CHECKOUT / "manifests" / "examples"
+NAMESPACE = "serinus"
+RELEASE = "serinus"
+# What the chart runs.
+COMPONENTS = ("mlflow", "gateway")
+RESTRICTED = {
+    "pod-security.kubernetes.io/enforce": "restricted",
+    "pod-security.kubernetes.io/warn": "restricted",
+}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """An installed release, and the ways to what runs in it."""
+
+    target: Target
+
+    def mlflow(self, path: str, **query: str) -> Any:  # noqa: ANN401 (whatever MLflow answers)
+        """What MLflow's REST API answers, asked through the API server: it needs no way into the cluster."""
+        service = f"/api/v1/namespaces/{NAMESPACE}/services/{RELEASE}-mlflow:http/proxy"
+        return json.loads(self.target.kubectl("get", "--raw", f"{service}/api/2.0/mlflow/{path}?{urlencode(query)}"))
+
+    def address(self, component: str) -> str:
+        """Where a component's Service answers inside the cluster, and on this machine if the cluster is our own."""
+        service = self.target.kubectl.get("service", f"{RELEASE}-{component}", "-n", NAMESPACE)
+        return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+
+    def example(self, name: str) -> str:
+        """The manifests of an example, with the images that were built here."""
+        text = self.target.kubectl("kustomize", str(EXAMPLES / name))
+        for image, reference in self.target.offer(["trainer", "server"]).items():
+            text = text.replace(f"serinus/{image}:0.1.0", reference)
+        return text
+
+
+def install(target: Target) -> Platform:
+    """Install or upgrade the release and wait until it is ready."""
+    references = target.offer(COMPONENTS)
+    create_namespace(target, NAMESPACE)
+    target.say("installing the chart")
+    command = [str(target.helm), "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE]
+    config = [f"--kubeconfig={target.kubectl.kubeconfig}"] if target.kubectl.kubeconfig else []
+    waiting = ["--wait", "--timeout=5m", "--values=-"]
+    values = json.dumps({name: {"image": image_values(reference)} for name, reference in references.items()})
+    done = subprocess.run([*command, *config, *waiting], input=values, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pods = target.kubectl.try_("get", "pods,events", "-n", NAMESPACE).stdout
+        raise ClusterError(
+            f"helm: {done.stderr.strip()}\n{pods}",
+            remedy=f"`kubectl describe pods -n {NAMESPACE}` says more",
+        )
+    return Platform(target)
+
+
+def image_values(reference: str) -> Mapping[str, str]:
+    """The chart's values for an image."""
+    repository, _, tag = reference.rpartition(":")
+    registry, _, name = repository.rpartition("/serinus/")
+    return (
+        {"registry": registry, "repository": f"serinus/{name}", "tag": tag}
+        if registry
+        else {
+            "repository": repository,
+            "tag": tag,
+        }
+    )
+
+
+def create_namespace(target: Target, name: str) -> None:
+    """A namespace that admits only pods of the strictest standard."""
+    metadata = {"name": name, "labels": RESTRICTED}
+    target.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
