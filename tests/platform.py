@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.cluster import images
 from tests.cluster.errors import ClusterError
 from tests.cluster.settings import CHECKOUT
 from tests.cluster.target import Target
@@ -42,8 +43,9 @@ class Platform:
     def example(self, name: str) -> str:
         """The manifests of an example, with the images that were built here."""
         text = self.target.kubectl("kustomize", str(EXAMPLES / name))
-        for image, reference in self.target.offer(["trainer", "server"]).items():
-            text = text.replace(f"serinus/{image}:0.1.0", reference)
+        named = [name for name in images.IMAGES if f"serinus/{name}:0.1.0" in text]
+        for name, reference in self.target.offer(named).items():
+            text = text.replace(f"serinus/{name}:0.1.0", reference)
         return text
 
 

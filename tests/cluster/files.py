@@ -178,14 +178,18 @@ def _proxy(layout: Layout) -> dict[str, Any]:
 def _corefile(layout: Layout) -> str:
     """Names of the cluster and nothing else: nothing outside is reachable, so nothing outside has a name."""
     return f"""\
-.:53 {{
+cluster.local:53 in-addr.arpa:53 {{
     bind {layout.addresses.node}
     errors
-    kubernetes cluster.local in-addr.arpa {{
+    kubernetes {{
         kubeconfig {layout.kubeconfig}
         pods insecure
         ttl 5
     }}
+}}
+.:53 {{
+    bind {layout.addresses.node}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}

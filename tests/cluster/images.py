@@ -7,6 +7,7 @@ namespaces of its own and with its storage in the cache: when it ends, even kill
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -26,7 +27,6 @@ Say = Callable[[str], None]
 
 # What an RUN step trusts: this machine's authorities, mounted while it runs, so that none of them ends in an image.
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-FREE_BYTES = 6 * 1024**3
 LOG_TAIL = 30
 TAG_LENGTH = 12
 # What tools leave in a checkout.
@@ -36,8 +36,12 @@ CONTAINED = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
 )
-# No mirror is named: mmdebstrap knows Debian's. It copies this machine's name in, which is nobody's business.
-DEBIAN = ("mmdebstrap", "--variant=extract", '--extract-hook=rm "$1/etc/hostname" "$1/etc/resolv.conf"')
+# No mirror is named: mmdebstrap knows Debian's. It copies this machine's name in, which is nobody's business, and makes
+# devices, which every container gets anyway and which not everybody may unpack.
+DEBIAN = (
+    *("mmdebstrap", "--variant=extract", "--skip=output/dev"),
+    '--extract-hook=rm "$1/etc/hostname" "$1/etc/resolv.conf"',
+)
 SUITE = "trixie"
 
 
@@ -137,14 +141,15 @@ def _require(cache: Path, say: Say) -> None:
             "building images without a container engine needs root",
             remedy="run it as root, or build them with docker as docs/images.md says",
         )
-    prerequisites.require_disk(cache, FREE_BYTES)
+    prerequisites.require_disk(cache)
     prerequisites.require_programs(prerequisites.IMAGE_PROGRAMS, say)
 
 
 def _build_all(missing: Sequence[Image], buildah: "_Buildah", say: Say) -> None:
     if missing:
-        minutes = sum(image.minutes for image in missing)
-        say(f"building {len(missing)} images, at most {minutes:.0f} min on 2 cores; the next start finds them")
+        minutes = math.ceil(sum(image.minutes for image in missing))
+        names = ", ".join(image.name for image in missing)
+        say(f"building {names}: about {minutes} min on 2 cores; the next start finds them")
     for number, image in enumerate(missing, 1):
         step = f"[{number}/{len(missing)}]"
         say(f"{step} {reference(image)} is not in {buildah.cache / 'images'}: building it")
@@ -163,7 +168,6 @@ def _build_one(image: Image, buildah: "_Buildah") -> Path:
     else:
         _build_base(image, tag, buildah)
     partial = archive.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
     buildah.run("push", "--quiet", f"localhost/{tag}", f"docker-archive:{partial}:{tag}")
     if _archive(image, buildah.cache) != archive:
         partial.unlink()
@@ -201,10 +205,7 @@ def _buildah(cache: Path, say: Say) -> Iterator["_Buildah"]:
     """Buildah for us alone, rid of what a killed build left."""
     with exclusive(cache / "images" / ".lock", lambda: say("someone else is building images: waiting")):
         buildah = _Buildah(cache)
-        shutil.rmtree(buildah.storage / "run", ignore_errors=True)
-        (buildah.storage / "tmp").mkdir(parents=True, exist_ok=True)
-        buildah.start_log("buildah")
-        buildah.run("rm", "--all")
+        buildah.tidy()
         yield buildah
 
 
@@ -218,6 +219,16 @@ class _Buildah:
     @property
     def storage(self) -> Path:
         return self.cache / "buildah"
+
+    def tidy(self) -> None:
+        """Remove what a killed build left: state of mounts that are gone, halves of files, working containers."""
+        (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
+        for left in (self.storage / "run", *(self.storage / "tmp").glob("buildah[0-9]*")):
+            shutil.rmtree(left, ignore_errors=True)
+        for half in (self.cache / "images").glob("*.partial"):
+            half.unlink()
+        self.start_log("buildah")
+        self.run("rm", "--all")
 
     def start_log(self, name: str) -> None:
         """What follows goes to this log."""
@@ -271,9 +282,10 @@ def push(built: Built, registry: str, say: Say = print) -> str:
     """Bring an image to a registry; returns the reference under which a cluster pulls it."""
     target = f"{registry}/{built.reference.removeprefix('serinus/')}"
     local = registry.split(":", maxsplit=1)[0] in {"localhost", "127.0.0.1"}
-    with _buildah(built.archive.parents[1], say) as buildah:
+    cache = built.archive.parents[1]
+    _require(cache, say)
+    with _buildah(cache, say) as buildah:
         buildah.start_log(f"push-{built.name}")
-        # An archive's short names are read as the public registry's, also where no such registry is asked.
         buildah.run("pull", "--quiet", f"docker-archive:{built.archive}")
         buildah.run("push", "--quiet", *["--tls-verify=false"][:local], built.reference, f"docker://{target}")
     return target
@@ -281,6 +293,11 @@ def push(built: Built, registry: str, say: Say = print) -> str:
 
 def kind_load(built: Built, cluster: str) -> None:
     """Bring an image onto the nodes of a kind cluster."""
+    if shutil.which("kind") is None:
+        raise ClusterError(
+            f"the cluster {cluster} is kind's, and there is no `kind` on PATH to load {built.name} with",
+            remedy="install kind, or name a registry that it can pull from: IMAGE_REGISTRY",
+        )
     command = ["kind", "load", "image-archive", str(built.archive), "--name", cluster]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -31,12 +31,11 @@ with concurrent.futures.ThreadPoolExecutor(4) as pool:
 
 
 def test_a_service_is_reached_by_every_form_of_its_name(where: Target, namespace: str) -> None:
-    answer = pods.python_pod(where, "echo", pods.ECHO, ANSWER="here")
-    pods.apply(where.kubectl, namespace, answer, pods.service("echo"))
+    pods.apply(where.kubectl, namespace, *pods.echo(where, "echo"))
     where.kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/echo", "--timeout=60s")
     names = ["echo", f"echo.{namespace}", f"echo.{namespace}.svc", f"echo.{namespace}.svc.cluster.local"]
     code = f"import urllib.request as u; print([u.urlopen('http://'+n, timeout=20).read() for n in {names}])"
-    assert pods.run(where, namespace, code).strip() == str([b"here"] * 4)
+    assert pods.run(where, namespace, code).strip() == str([b"echo"] * 4)
 
 
 def test_a_name_that_does_not_exist_fails_at_once(where: Target, namespace: str) -> None:
@@ -75,8 +74,7 @@ def test_a_volume_keeps_what_a_pod_without_rights_wrote(where: Target, namespace
     )
     for pod in (writer, reader):
         pods.apply(where.kubectl, namespace, claim, pod)
-        ended = "--for=jsonpath={.status.phase}=Succeeded"
-        where.kubectl("wait", "-n", namespace, f"pod/{pod['metadata']['name']}", ended, "--timeout=60s")
+        pods.wait_for_end(where.kubectl, namespace, pod["metadata"]["name"])
     assert where.kubectl("logs", "-n", namespace, "reader").strip() == "still here"
 
 
@@ -96,8 +94,7 @@ def test_traffic_is_split_as_the_weights_say(installed: Platform, namespace: str
     where = installed.target
     backends = [("stable", 90), ("canary", 10)]
     for name, _ in backends:
-        pod = pods.python_pod(where, name, pods.ECHO, ANSWER=name)
-        pods.apply(where.kubectl, namespace, pod, pods.service(name))
+        pods.apply(where.kubectl, namespace, *pods.echo(where, name))
     pods.apply(where.kubectl, namespace, _route(backends))
     where.kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod", "--all", "--timeout=60s")
     accepted = "--for=jsonpath={.status.parents[0].conditions[?(@.type=='Accepted')].status}=True"
