@@ -43,9 +43,9 @@ class Platform:
     def example(self, name: str) -> str:
         """The manifests of an example, with the images that were built here."""
         text = self.target.kubectl("kustomize", str(EXAMPLES / name))
-        named = [name for name in images.IMAGES if f"serinus/{name}:0.1.0" in text]
-        for name, reference in self.target.offer(named).items():
-            text = text.replace(f"serinus/{name}:0.1.0", reference)
+        named = [image for image in images.IMAGES if f"serinus/{image}:0.1.0" in text]
+        for image, reference in self.target.offer(named).items():
+            text = text.replace(f"serinus/{image}:0.1.0", reference)
         return text
 
 

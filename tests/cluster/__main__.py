@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--kwok-nodes", type=int, default=0, help="with --profile kwok: how many nodes pretend")
     up.set_defaults(run=_up)
     verbs.add_parser("down", help="remove the cluster and all that belongs to it").set_defaults(run=_down)
+    verbs.add_parser("clean", help="remove this checkout's clusters and the cache").set_defaults(run=_clean)
     verbs.add_parser("status", help="say how each part does; 0 where all is well").set_defaults(run=_status)
     logs = verbs.add_parser("logs", help="print the log of a part, or the end of every part's")
     logs.add_argument("part", nargs="?")
@@ -70,6 +71,10 @@ def _down(chosen: Settings, _: argparse.Namespace) -> None:
         say("CLUSTER=kubeconfig: your cluster stays as it is")
         return
     cluster.down(chosen, say)
+
+
+def _clean(chosen: Settings, _: argparse.Namespace) -> None:
+    cluster.clean(chosen, say)
 
 
 def _status(chosen: Settings, _: argparse.Namespace) -> int:

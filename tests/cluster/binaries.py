@@ -36,6 +36,7 @@ class Module:
 
 
 _VERSION = "k8s.io/component-base/version"
+_MAJOR, _MINOR = KUBERNETES_VERSION[1:].split(".")[:2]
 MODULES = {
     module.name: module
     for module in (
@@ -44,8 +45,8 @@ MODULES = {
             minutes=6,
             variables={
                 f"{_VERSION}.gitVersion": KUBERNETES_VERSION,
-                f"{_VERSION}.gitMajor": KUBERNETES_VERSION[1:].split(".", maxsplit=1)[0],
-                f"{_VERSION}.gitMinor": KUBERNETES_VERSION.split(".")[1],
+                f"{_VERSION}.gitMajor": _MAJOR,
+                f"{_VERSION}.gitMinor": _MINOR,
             },
         ),
         Module("etcd", minutes=1),
@@ -55,7 +56,16 @@ MODULES = {
         Module("provisioner", minutes=1),
         Module("pause", minutes=0.1),
         Module("metrics-server", minutes=2),
-        Module("helm", minutes=1),
+        Module(
+            "helm",
+            minutes=1,
+            # The Kubernetes that `helm template` renders for where it asks no cluster.
+            variables={
+                f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}": number
+                for package in ("chartutil", "lint/rules")
+                for part, number in (("Major", _MAJOR), ("Minor", _MINOR))
+            },
+        ),
         Module("kwok", minutes=1, files={"sigs.k8s.io/kwok": KWOK_STAGES}),
         Module(
             "gateway-api",

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.cluster import addons, binaries, containers, files, health, layout, node, plan, prerequisites, processes
@@ -55,6 +55,20 @@ def down(settings: Settings, say: Say) -> None:
             return
         _remove(settings)
         say(f"cluster {settings.name} is gone")
+
+
+def clean(settings: Settings, say: Say) -> None:
+    """Remove every cluster of this checkout, and the cache unless another checkout's cluster runs out of it."""
+    states = [path for path in (settings.cache / "clusters").glob("*-*") if path.is_dir()]
+    ours = [path for path in states if path.name.endswith(settings.identity.rpartition("-")[2])]
+    for state in ours:
+        down(replace(settings, name=state.name.rpartition("-")[0]), say)
+    others = [path.name for path in states if path not in ours and processes.supervisor(path) is not None]
+    if others:
+        say(f"the cache {settings.cache} stays: {', '.join(others)} of another checkout runs out of it")
+        return
+    say(f"removing the cache {settings.cache}")
+    shutil.rmtree(settings.cache, ignore_errors=True)
 
 
 def find(settings: Settings) -> Cluster:

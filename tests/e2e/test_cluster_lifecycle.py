@@ -5,6 +5,7 @@ These tests start clusters of their own beside the one that the other stories us
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import cluster, health, node, processes, settings
+from tests.cluster import binaries, cluster, external, health, node, processes, settings
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import Profile
 from tests.cluster.settings import Settings
@@ -31,6 +32,16 @@ PARTS = (
     "provisioner",
     "metrics-server",
 )
+
+
+DEAD_KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: gone, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: gone, context: {cluster: gone, user: me}}]
+users: [{name: me, user: {token: x}}]
+current-context: gone
+"""
 
 
 @pytest.fixture
@@ -159,6 +170,26 @@ def test_another_profile_than_the_running_one_is_refused(chosen: Settings) -> No
 
 
 @pytest.mark.local
+def test_a_kubelet_that_does_not_come_back_is_named_with_its_last_words(chosen: Settings) -> None:
+    running = cluster.up(chosen, Profile.FULL, print)
+    (running.layout.state / "kubelet.yaml").write_text("kind: Nonsense\n")
+    os.kill(_pid(chosen, "kubelet"), signal.SIGKILL)
+    assert processes.wait_until(lambda: health.hopeless(chosen.state), SOON)
+    with pytest.raises(ClusterError, match="kubelet: failing") as caught:
+        cluster.up(chosen, Profile.FULL, print)
+    assert "Nonsense" in caught.value.message
+    assert "cluster-down" in caught.value.remedy
+
+
+@pytest.mark.local
+def test_ports_that_others_use_are_no_obstacle(chosen: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 6443)), socket.create_server(("127.0.0.1", 2379)):
+        cluster.up(chosen, Profile.CONTROL_PLANE, print)
+        cluster.down(chosen, print)
+        cluster.up(chosen, Profile.FULL, print)
+
+
+@pytest.mark.local
 def test_kwok_nodes_run_pods_that_only_pretend(chosen: Settings) -> None:
     kubectl = cluster.up(chosen, Profile.KWOK, print, kwok_nodes=3).kubectl
     toleration = '{"spec":{"template":{"spec":{"tolerations":[{"operator":"Exists"}]}}}}'
@@ -171,3 +202,13 @@ def test_kwok_nodes_run_pods_that_only_pretend(chosen: Settings) -> None:
 
 def _running(pod: dict[str, dict[str, str]]) -> bool:
     return pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+
+def test_an_unreachable_kubeconfig_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text(DEAD_KUBECONFIG)
+    tools = binaries.build(["kubernetes"], settings.read().cache, print)["kubernetes"]
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(ClusterError, match=r"https://127\.0\.0\.1:1") as caught:
+        external.find()
+    assert "kubectl config use-context" in caught.value.remedy
