@@ -155,8 +155,8 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         # The disk is shared with everything else on the machine: it is not the node's to police.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "100Mi"},
-        "localStorageCapacityIsolation": True,
-        "registerNode": True,
+        # Not every machine lets root lower its own.
+        "oomScoreAdj": 0,
         **NO_IPTABLES,
     }
 
@@ -169,6 +169,7 @@ def _proxy(layout: Layout) -> dict[str, Any]:
         "hostnameOverride": NODE,
         "bindAddress": str(layout.addresses.node),
         "clusterCIDR": str(layout.addresses.pods),
+        "oomScoreAdj": 0,
         "clientConnection": {"kubeconfig": str(layout.state / "proxy.kubeconfig")},
         # These limits belong to the machine, not to the node's namespace.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
