@@ -115,6 +115,7 @@ def build(names: Iterable[str], cache: Path, say: Say) -> dict[str, Built]:
         with _buildah(cache, say) as buildah:
             missing = [image for name, image in wanted.items() if not archives[name].exists()]
             _build_all(missing, buildah, say)
+        prune(cache)
     return {name: _found(image, archives[name]) for name, image in wanted.items()}
 
 
