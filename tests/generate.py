@@ -47,7 +47,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, fail where something is out of date")
     check = parser.parse_args(arguments).check
-    uv = os.environ.get("UV", "uv")
+    uv = shutil.which(os.environ.get("UV", "uv"))
+    if uv is None:
+        print("error: uv is not on PATH\n  → make generate, which brings its own", file=sys.stderr)
+        return 1
     stale = [lock.path for lock in LOCKS if not _is_current(lock, uv, keep=not check)]
     for path in stale:
         print(f"error: {path} is out of date\n  → make generate" if check else f"{path}: made anew")
