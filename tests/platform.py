@@ -71,15 +71,7 @@ def install(target: Target) -> Platform:
 def image_values(reference: str) -> Mapping[str, str]:
     """The chart's values for an image."""
     repository, _, tag = reference.rpartition(":")
-    registry, _, name = repository.rpartition("/serinus/")
-    return (
-        {"registry": registry, "repository": f"serinus/{name}", "tag": tag}
-        if registry
-        else {
-            "repository": repository,
-            "tag": tag,
-        }
-    )
+    return {"repository": repository, "tag": tag}
 
 
 def create_namespace(target: Target, name: str) -> None:

@@ -13,11 +13,13 @@ NO_IPTABLES = {"makeIPTablesUtilChains": False}
 
 def write(layout: Layout) -> None:
     """Write keys, kubeconfigs and every part's configuration below the state folder."""
-    for folder in ("logs", "volumes", "pod-logs", "kernel", "cni"):
+    for folder in ("logs", "volumes", "pod-logs", "kernel"):
         (layout.state / folder).mkdir(parents=True, exist_ok=True)
     _write_keys(layout)
     for file, content in contents(layout).items():
-        (layout.state / file).write_text(content)
+        path = layout.state / file
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(content)
     layout.kubeconfig.chmod(0o600)
 
 
@@ -31,6 +33,7 @@ def contents(layout: Layout) -> dict[str, str]:
         files |= {
             "containerd.toml": _containerd(layout),
             "cni/10-serinus.conflist": json.dumps(_cni(layout), indent=2),
+            f"registries/{layout.registry}/hosts.toml": f"server = 'http://{layout.registry}'\n",
             "kubelet.yaml": yaml.safe_dump(_kubelet(layout)),
             "kube-proxy.yaml": yaml.safe_dump(_proxy(layout)),
             "Corefile": _corefile(layout),
@@ -92,6 +95,9 @@ disabled_plugins = ['io.containerd.nri.v1.nri', 'io.containerd.image-verifier.v1
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = '{PAUSE_IMAGE}'
+
+[plugins.'io.containerd.cri.v1.images'.registry]
+  config_path = '{state}/registries'
 
 [plugins.'io.containerd.cri.v1.runtime']
   # Not every machine lets root lower a process's OOM score (CAP_SYS_RESOURCE).

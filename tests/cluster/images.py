@@ -279,16 +279,24 @@ def layers(built: Built) -> list[int]:
         return [archive.getmember(name).size for name in json.load(manifest)[0]["Layers"]]
 
 
+PLAIN = "http://"  # asked for in so many words: a registry without TLS is nothing to slip into
+
+
 def push(built: Built, registry: str, say: Say = print) -> str:
-    """Bring an image to a registry; returns the reference under which a cluster pulls it."""
-    target = f"{registry}/{built.reference.removeprefix('serinus/')}"
-    local = registry.split(":", maxsplit=1)[0] in {"localhost", "127.0.0.1"}
+    """Bring an image to a registry, without TLS if it begins with http://; returns how a cluster asks for it."""
+    target = f"{registry.removeprefix(PLAIN)}/{built.reference.removeprefix('serinus/')}"
     cache = built.archive.parents[1]
     _require(cache, say)
     with _buildah(cache, say) as buildah:
         buildah.start_log(f"push-{built.name}")
         buildah.run("pull", "--quiet", f"docker-archive:{built.archive}")
-        buildah.run("push", "--quiet", *["--tls-verify=false"][:local], built.reference, f"docker://{target}")
+        buildah.run(
+            "push",
+            "--quiet",
+            *["--tls-verify=false"][: registry.startswith(PLAIN)],
+            built.reference,
+            f"docker://{target}",
+        )
     return target
 
 

@@ -80,6 +80,11 @@ class Layout:
         return self.state / "logs"
 
     @property
+    def registry(self) -> str:
+        """Where a registry without TLS may listen on this machine for the node to pull from."""
+        return f"{self.addresses.host}:5000"
+
+    @property
     def containerd_socket(self) -> Path:
         """Where containerd answers."""
         return self.state / "containerd.sock"

@@ -42,7 +42,7 @@ class Target:
         if not kind:
             raise ClusterError(
                 "your cluster cannot get at the images built here",
-                remedy="name a registry that you push to and it pulls from: IMAGE_REGISTRY=registry.example/serinus",
+                remedy="name a registry that you push to and it pulls from: IMAGE_REGISTRY=registry.example/ml",
             )
         self.say(f"loading {built.name} into kind's cluster {kind}")
         images.kind_load(built, kind)

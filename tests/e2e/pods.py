@@ -31,11 +31,15 @@ http.server.ThreadingHTTPServer(("", 8080), Echo).serve_forever()
 
 def python_pod(where: Target, name: str, code: str, **environment: str) -> dict[str, Any]:
     """A pod that runs Python code."""
-    image = where.offer(["mlflow"])["mlflow"]
+    return pod(name, where.offer(["mlflow"])["mlflow"], ["python", "-c", code], **environment)
+
+
+def pod(name: str, image: str, command: list[str], **environment: str) -> dict[str, Any]:
+    """A pod that runs a command once."""
     container = {
         "name": "main",
         "image": image,
-        "command": ["python", "-c", code],
+        "command": command,
         "env": [{"name": key, "value": value} for key, value in environment.items()],
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -64,9 +68,9 @@ def python_pod(where: Target, name: str, code: str, **environment: str) -> dict[
 
 def echo(where: Target, name: str) -> list[dict[str, Any]]:
     """A pod that answers its name on port 80 of a Service, ready once it listens."""
-    pod = python_pod(where, name, ECHO, ANSWER=name)
-    pod["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
-    return [pod, service(name)]
+    echoing = python_pod(where, name, ECHO, ANSWER=name)
+    echoing["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    return [echoing, service(name)]
 
 
 def service(name: str) -> dict[str, Any]:
