@@ -13,7 +13,7 @@ from tests.cluster import addons, binaries, containers, files, health, layout, n
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.layout import Layout, Profile
-from tests.cluster.locks import exclusive
+from tests.cluster.locks import attempt, exclusive
 from tests.cluster.settings import CHECKOUT, Settings
 
 Say = Callable[[str], None]
@@ -60,7 +60,7 @@ def down(settings: Settings, say: Say) -> None:
 def clean(settings: Settings, say: Say) -> None:
     """Remove every cluster of this checkout, and the cache unless another checkout's cluster runs out of it."""
     states = [path for path in (settings.cache / "clusters").glob("*-*") if path.is_dir()]
-    ours = [path for path in states if path.name.endswith(settings.identity.rpartition("-")[2])]
+    ours = [path for path in states if path.name.endswith(f"-{settings.checkout}")]
     for state in ours:
         down(replace(settings, name=state.name.rpartition("-")[0]), say)
     others = [path.name for path in states if path not in ours and processes.supervisor(path) is not None]
@@ -85,6 +85,7 @@ def _lock(settings: Settings) -> Path:
 
 def _start(settings: Settings, profile: Profile, programs: Mapping[str, Path], say: Say) -> None:
     _remove(settings)
+    _sweep(settings)
     # The network is chosen and taken under one lock, so that two clusters never choose the same.
     with exclusive(settings.cache / "clusters" / ".network"):
         planned = plan.make(settings, profile, programs)
@@ -94,6 +95,15 @@ def _start(settings: Settings, profile: Profile, programs: Mapping[str, Path], s
         plan.write(planned)
         say(f"starting cluster {settings.name} ({profile})")
         _launch(planned)
+
+
+def _sweep(settings: Settings) -> None:
+    """Remove what crashed clusters of other checkouts left in the cache: gigabytes that nobody would come back for."""
+    for state in (path for path in settings.state.parent.glob("*-*") if path.is_dir()):
+        left = replace(settings, name=state.name.rpartition("-")[0], checkout=state.name.rpartition("-")[2])
+        with attempt(_lock(left)) as held:
+            if held and processes.supervisor(state) is None:
+                _remove(left)
 
 
 def _launch(planned: Layout) -> None:

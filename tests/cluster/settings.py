@@ -20,6 +20,7 @@ class Settings:
 
     cache: Path
     name: str
+    checkout: str
     external: bool
     registry: str
     network: IPv4Network | None
@@ -32,8 +33,7 @@ class Settings:
     @property
     def identity(self) -> str:
         """The cluster's name, made unique among the checkouts on this machine."""
-        digest = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:6]
-        return f"{self.name}-{digest}"
+        return f"{self.name}-{self.checkout}"
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def read(environment: Mapping[str, str] = os.environ, *, name: str = "dev") -> S
     return Settings(
         cache=_cache(environment),
         name=name,
+        checkout=hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:6],
         external=mode == "kubeconfig",
         registry=environment.get("IMAGE_REGISTRY", "").rstrip("/"),
         network=_network(environment.get("CLUSTER_NETWORK", "")),

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class Traces:
     def of(cls, chosen: Settings) -> "Traces":
         """Look for traces of one cluster, and at what belongs to the whole machine."""
         commands = (" ".join(processes.command_line(int(p.name))) for p in Path("/proc").iterdir() if p.name.isdigit())
-        interface = f"srn-{chosen.identity.rpartition('-')[2]}"
+        interface = f"srn-{chosen.checkout}"
         return cls(
             processes=frozenset(line for line in commands if str(chosen.state) in line),
             mounts=_lines(Path("/proc/self/mountinfo").read_text(), str(chosen.state)),
@@ -159,6 +159,19 @@ def test_a_crashed_cluster_is_started_anew(chosen: Settings) -> None:
         cluster.find(chosen)
     again = cluster.up(chosen, Profile.CONTROL_PLANE, print)
     assert "lost" not in again.kubectl("get", "namespaces", "-o", "name")
+
+
+@pytest.mark.local
+def test_what_a_crashed_cluster_of_another_checkout_left_is_swept_away(chosen: Settings) -> None:
+    other = replace(chosen, checkout="0dd0dd")
+    cluster.up(other, Profile.CONTROL_PLANE, print)
+    cluster.up(chosen, Profile.CONTROL_PLANE, print)
+    assert other.state.exists()
+    os.kill(processes.supervisor(other.state) or 0, signal.SIGKILL)
+    cluster.down(chosen, print)
+    assert other.state.exists()
+    cluster.up(chosen, Profile.CONTROL_PLANE, print)
+    assert not other.state.exists()
 
 
 @pytest.mark.local

@@ -67,7 +67,9 @@ def test_private_keys_are_private(tmp_path: Path) -> None:
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
-    chosen = Settings(cache=tmp_path, name="dev", external=False, registry="", network=IPv4Network("10.213.0.0/16"))
+    chosen = Settings(
+        cache=tmp_path, name="dev", checkout="abc123", external=False, registry="", network=IPv4Network("10.213.0.0/16")
+    )
     planned = plan.make(chosen, Profile.KWOK, {name: Path("/bin") / name for name in layout.modules(Profile.KWOK)})
     planned.state.mkdir(parents=True)
     plan.write(planned)
@@ -75,7 +77,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_torn_plan_is_no_plan(tmp_path: Path) -> None:
-    chosen = Settings(cache=tmp_path, name="dev", external=False, registry="", network=None)
+    chosen = Settings(cache=tmp_path, name="dev", checkout="abc123", external=False, registry="", network=None)
     assert plan.read(chosen) is None
     chosen.state.mkdir(parents=True)
     (chosen.state / plan.FILE).write_text('{"profile": "fu')
