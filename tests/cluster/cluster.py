@@ -50,7 +50,7 @@ def up(settings: Settings, profile: Profile, say: Say, *, kwok_nodes: int = 0) -
 def down(settings: Settings, say: Say) -> None:
     """Remove everything that belongs to the cluster, whatever state it is in."""
     with exclusive(_lock(settings), lambda: say("another command works on this cluster: waiting for it")):
-        if not settings.state.exists():
+        if not settings.state.exists() and processes.supervisor(settings.state) is None:
             say(f"no cluster {settings.name}: nothing to remove")
             return
         _remove(settings)

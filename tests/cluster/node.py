@@ -14,11 +14,13 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from tests.cluster import processes, supervisor
+from tests.cluster.errors import ClusterError
 from tests.cluster.layout import HIDDEN
 from tests.cluster.settings import Addresses
 
 CGROUPS = Path("/sys/fs/cgroup")
 GO = b"go"
+EMPTY_SECONDS = 20.0
 # Settings of the whole machine that a kubelet insists on writing.
 KERNEL_SETTINGS = (
     "vm/overcommit_memory",
@@ -37,7 +39,7 @@ def start(state: Path) -> None:
     make_cgroups(plan["cgroup"])
     waiting, letting_go = os.pipe()
     first = _fork_into_namespaces(state, addresses, waiting, letting_go)
-    processes.remember(state, first)
+    processes.expect(state, first)
     _link(plan["interface"], addresses, first)
     os.write(letting_go, GO)
 
@@ -113,12 +115,23 @@ def make_cgroups(name: str) -> None:
 
 
 def remove_cgroups(name: str) -> None:
-    """Remove what `make_cgroups` made and what the kubelet made below it."""
-    for hierarchy in hierarchies():
-        top = hierarchy / name.strip("/")
-        for folder, _, _ in sorted(os.walk(top), reverse=True):
-            with contextlib.suppress(FileNotFoundError):
-                Path(folder).rmdir()
+    """Remove what `make_cgroups` made and what the kubelet made below it.
+
+    The kernel may still be at ending the processes inside: a cgroup is busy until the last is gone.
+    """
+    tops = [hierarchy / name.strip("/") for hierarchy in hierarchies()]
+    if not processes.wait_until(lambda: all(_removed(top) for top in tops), EMPTY_SECONDS):
+        raise ClusterError(
+            f"processes are left in the cgroup {name}",
+            remedy=f"see which with `cat /sys/fs/cgroup/*{name}/cgroup.procs`, then run `make cluster-down` again",
+        )
+
+
+def _removed(top: Path) -> bool:
+    for folder, _, _ in sorted(os.walk(top), reverse=True):
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
+    return not top.exists()
 
 
 def hierarchies() -> list[Path]:

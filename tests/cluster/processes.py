@@ -1,7 +1,6 @@
 """Which processes are ours: found, watched and ended without ever touching somebody else's."""
 
 import contextlib
-import json
 import os
 import signal
 import time
@@ -12,22 +11,32 @@ from tests.cluster.errors import ClusterError
 
 PROC = Path("/proc")
 ENDING_SECONDS = 20.0
-
-
-def remember(state: Path, pid: int) -> None:
-    """Write down the cluster's first process. Its start time tells it from a later process with the same number."""
-    record = {"pid": pid, "started": _start_time(pid)}
-    (state / "supervisor.json").write_text(json.dumps(record))
+STARTING_SECONDS = 10.0
+# The modules that run a cluster, each with its folder as the last argument.
+SUPERVISORS = ("tests.cluster.node", "tests.cluster.supervisor")
 
 
 def supervisor(state: Path) -> int | None:
-    """The pid of the cluster's first process, or None where it is gone."""
-    try:
-        record = json.loads((state / "supervisor.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    pid = int(record["pid"])
-    return pid if _start_time(pid) == record["started"] else None
+    """The pid of the cluster's first process, or None where it is gone.
+
+    It is found by what it runs, not by a note: a note can be lost, or name a later process with the same number.
+    """
+    return next((pid for pid in _pids() if _supervises(pid, state)), None)
+
+
+def expect(state: Path, pid: int) -> None:
+    """Wait until a process that was just started is found as the cluster's first."""
+    if not wait_until(lambda: supervisor(state) == pid, STARTING_SECONDS):
+        raise SystemExit("the supervisor ended at once")
+
+
+def _supervises(pid: int, state: Path) -> bool:
+    words = command_line(pid)
+    if len(words) < len(SUPERVISORS) or words[-1] != str(state) or words[-2] not in SUPERVISORS:
+        return False
+    # The processes that start it look the same, but lead no session.
+    fields = _stat(pid)
+    return bool(fields) and fields[0] != "Z" and fields[3] == str(pid)
 
 
 def end(state: Path) -> None:

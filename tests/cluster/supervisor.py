@@ -23,11 +23,10 @@ from tests.cluster import processes
 
 PR_SET_PDEATHSIG = 1
 RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)  # the last for every further restart
-STABLE_SECONDS = 30
+STEADY_SECONDS = 20.0
 IDLE_SECONDS = 5.0
 STARTING_SECONDS = 0.1
 PROBE_SECONDS = 1.0
-NOTED_SECONDS = 10.0
 
 _libc = ctypes.CDLL(None)
 
@@ -47,8 +46,15 @@ class Part:
     last_exit: str = ""
 
     def start(self, logs: Path) -> None:
-        """Start it; should the supervisor die, the kernel kills it."""
-        with (logs / f"{self.name}.log").open("ab") as log:
+        """Start it; should the supervisor die, the kernel kills it. A program that is gone has ended at once."""
+        self.started = time.monotonic()
+        try:
+            self._spawn(logs / f"{self.name}.log")
+        except OSError as error:
+            self.ended(str(error))
+
+    def _spawn(self, path: Path) -> None:
+        with path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -56,17 +62,21 @@ class Part:
                 stderr=log,
                 preexec_fn=_prepare_child,  # noqa: PLW1509 (one thread only)
             )
-        self.started = time.monotonic()
 
-    def ended(self, code: int) -> None:
+    def ended(self, how: str) -> None:
         """Note how it ended and when it is to be started again."""
-        lasted = time.monotonic() - self.started
-        self.failures = 0 if lasted > STABLE_SECONDS else self.failures
         self.due = time.monotonic() + RESTART_SECONDS[min(self.failures, len(RESTART_SECONDS) - 1)]
         self.failures += 1
         self.restarts += 1
-        self.last_exit = f"signal {-code}" if code < 0 else f"exit {code}"
+        self.last_exit = how
         self.process = None
+
+    def forgive(self) -> bool:
+        """Forget its quick ends once it has run for a while; whether there were any."""
+        steady = self.process is not None and time.monotonic() - self.started > STEADY_SECONDS
+        forgiven = steady and self.failures > 0
+        self.failures = 0 if steady else self.failures
+        return forgiven
 
     def summary(self) -> dict[str, Any]:
         """What `status` shows of it."""
@@ -92,6 +102,7 @@ class Supervisor:
         while True:
             changed = self._reap()
             changed |= self._start_due()
+            changed |= sum(part.forgive() for part in self.parts) > 0
             if changed:
                 self._report()
             waiting = any(part.process is None for part in self.parts)
@@ -111,8 +122,8 @@ class Supervisor:
                 return changed
             for part in self.parts:
                 if part.process is not None and part.process.pid == pid:
-                    part.process.returncode = os.waitstatus_to_exitcode(status)
-                    part.ended(part.process.returncode)
+                    part.process.returncode = code = os.waitstatus_to_exitcode(status)
+                    part.ended(f"signal {-code}" if code < 0 else f"exit {code}")
                     changed = True
 
     def _start_due(self) -> bool:
@@ -124,10 +135,14 @@ class Supervisor:
         return started
 
     def _report(self) -> None:
+        """Write down how all do; a full disk must not take the parts along."""
         report = {part.name: part.summary() for part in self.parts}
         temporary = self.state / "report.json.tmp"
-        temporary.write_text(json.dumps(report))
-        temporary.rename(self.state / "report.json")
+        try:
+            temporary.write_text(json.dumps(report))
+            temporary.rename(self.state / "report.json")
+        except OSError as error:
+            print(f"no report: {error}", file=sys.stderr, flush=True)
 
 
 def _prepare_child() -> None:
@@ -163,15 +178,13 @@ def main(state: Path) -> None:
 
 
 def start(state: Path) -> None:
-    """Run them in a process of its own session, and return once it is written down."""
+    """Run them in a process of its own session, and return once it can be found."""
     child = os.fork()
     if child == 0:
         os.setsid()
-        processes.remember(state, os.getpid())
         main(state)
         os._exit(0)
-    if not processes.wait_until(lambda: processes.supervisor(state) == child, NOTED_SECONDS):
-        sys.exit("the supervisor ended at once")
+    processes.expect(state, child)
 
 
 if __name__ == "__main__":

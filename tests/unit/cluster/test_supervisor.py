@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -80,6 +81,12 @@ def test_a_part_that_keeps_dying_makes_the_cluster_hopeless_and_says_why(start: 
     assert "sleeper" not in words
 
 
+def test_a_program_that_is_gone_does_not_take_the_others_along(start: Start) -> None:
+    running = start(gone=(("/no/such/program",), ()), sleeper=(SLEEP, ()))
+    running.wait(lambda: "No such file" in running.part("gone").last_exit)
+    assert running.part("sleeper").pid
+
+
 def test_a_part_waits_for_what_it_needs(start: Start, tmp_path: Path) -> None:
     address = tmp_path / "socket"
     running = start(server=(SLEEP, ()), client=(SLEEP, (f"unix:{address}",)))
@@ -111,10 +118,18 @@ def test_end_waits_until_all_are_gone(start: Start) -> None:
     processes.end(running.state)
 
 
-def test_a_process_with_a_recycled_number_is_not_ours(tmp_path: Path) -> None:
-    processes.remember(tmp_path, os.getpid())
-    assert processes.supervisor(tmp_path) == os.getpid()
-    record = json.loads((tmp_path / "supervisor.json").read_text())
-    (tmp_path / "supervisor.json").write_text(json.dumps(record | {"started": "1"}))
-    assert processes.supervisor(tmp_path) is None
-    processes.end(tmp_path)
+def test_it_is_found_and_ended_though_its_folder_was_removed(start: Start) -> None:
+    running = start(one=(SLEEP, ()))
+    pids = processes.descendants(running.pid)
+    shutil.rmtree(running.state)
+    assert processes.supervisor(running.state) == pids[0]
+    processes.end(running.state)
+    assert processes.supervisor(running.state) is None
+    assert not any(processes.command_line(pid) for pid in pids)
+
+
+def test_another_clusters_supervisor_is_not_ours(start: Start) -> None:
+    running = start(one=(SLEEP, ()))
+    assert processes.supervisor(running.state / "other") is None
+    processes.end(running.state / "other")
+    assert running.pid
