@@ -9,7 +9,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.cluster import addons, binaries, containers, files, health, layout, node, plan, prerequisites, processes
+from tests.cluster import (
+    addons,
+    binaries,
+    containers,
+    files,
+    health,
+    layout,
+    network,
+    node,
+    plan,
+    prerequisites,
+    processes,
+)
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.layout import Layout, Profile
@@ -18,6 +30,7 @@ from tests.cluster.settings import CHECKOUT, Settings
 
 Say = Callable[[str], None]
 READY_SECONDS = 120.0
+GONE_SECONDS = 20.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -205,6 +218,10 @@ def _keep_logs(settings: Settings) -> None:
 
 def _remove(settings: Settings) -> None:
     processes.end(settings.state)
+    planned = plan.read(settings)
+    if planned is not None:
+        # The kernel takes the node's network away a moment after its last process.
+        processes.wait_until(lambda: not network.exists(planned.interface), GONE_SECONDS)
     if os.geteuid() == 0:
         node.remove_cgroups(layout.cgroup(settings.identity))
     if settings.state.exists():

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterable
 from ipaddress import IPv4Network
+from pathlib import Path
 
 from tests.cluster.errors import ClusterError
 
@@ -30,3 +31,8 @@ def taken() -> list[IPv4Network]:
     )
     routes = [route["dst"] for route in json.loads(printed.stdout) if route["dst"] != "default"]
     return [IPv4Network(destination, strict=False) for destination in routes if ":" not in destination]
+
+
+def exists(interface: str) -> bool:
+    """Whether this machine has an interface of that name."""
+    return (Path("/sys/class/net") / interface).exists()
