@@ -51,21 +51,35 @@ class Platform:
 
 def install(target: Target) -> Platform:
     """Install or upgrade the release and wait until it is ready."""
-    references = target.offer(COMPONENTS)
     create_namespace(target, NAMESPACE)
+    helm_install(target, NAMESPACE, {})
+    return Platform(target)
+
+
+def helm_install(target: Target, namespace: str, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Install or upgrade a release of the chart, with the images that were built here."""
+    chosen: dict[str, Any] = {
+        name: {"image": image_values(reference), **values.get(name, {})}
+        for name, reference in target.offer(COMPONENTS).items()
+    }
     target.say("installing the chart")
-    command = [str(target.helm), "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE]
+    command = [str(target.helm), "upgrade", "--install", RELEASE, str(CHART), "--namespace", namespace]
     config = [f"--kubeconfig={target.kubectl.kubeconfig}"] if target.kubectl.kubeconfig else []
     waiting = ["--wait", "--timeout=5m", "--values=-"]
-    values = json.dumps({name: {"image": image_values(reference)} for name, reference in references.items()})
-    done = subprocess.run([*command, *config, *waiting], input=values, capture_output=True, text=True, check=False)
+    text = json.dumps(chosen)
+    done = subprocess.run([*command, *config, *waiting], input=text, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pods = target.kubectl.try_("get", "pods,events", "-n", NAMESPACE).stdout
         raise ClusterError(
-            f"helm: {done.stderr.strip()}\n{pods}",
-            remedy=f"`kubectl describe pods -n {NAMESPACE}` says more",
+            f"helm: {done.stderr.strip()}\n{_last_words(target, namespace)}",
+            remedy=f"`kubectl describe pods -n {namespace}` says more",
         )
-    return Platform(target)
+
+
+def _last_words(target: Target, namespace: str) -> str:
+    """What the pods of a namespace print, and what Kubernetes says of them."""
+    pods = target.kubectl.try_("get", "pods,events", "-n", namespace).stdout
+    logs = target.kubectl.try_("logs", "-l", f"app.kubernetes.io/instance={RELEASE}", "-n", namespace, "--tail=5")
+    return f"{pods}\n{logs.stdout}"
 
 
 def image_values(reference: str) -> Mapping[str, str]:

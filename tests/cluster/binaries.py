@@ -67,6 +67,7 @@ MODULES = {
             },
         ),
         Module("kwok", minutes=1, files={"sigs.k8s.io/kwok": KWOK_STAGES}),
+        Module("versitygw", minutes=1),
         Module(
             "gateway-api",
             minutes=0.1,

@@ -10,7 +10,7 @@ from tests import platform
 from tests.cluster import processes
 from tests.cluster.errors import ClusterError
 from tests.cluster.target import Target
-from tests.e2e import pods
+from tests.e2e import pods, stores
 from tests.platform import Platform
 
 REQUESTS = 10_000
@@ -146,7 +146,7 @@ def test_the_release_passes_its_own_test(installed: Platform) -> None:
 def test_a_job_trains_and_registers_and_mlflow_keeps_it(installed: Platform, namespace: str) -> None:
     kubectl = installed.target.kubectl
     kubectl("apply", "-n", namespace, "-f", "-", stdin=installed.example("quickstart-job"))
-    kubectl("wait", "-n", namespace, "--for=condition=Complete", "job/quickstart", "--timeout=300s")
+    _wait_for_job(installed.target, namespace)
     before = installed.mlflow("registered-models/alias", name="quickstart", alias="challenger")["model_version"]
     assert before["status"] == "READY"
     assert before["run_id"] in kubectl("logs", "-n", namespace, "job/quickstart")
@@ -174,3 +174,50 @@ def test_an_autoscaler_gets_its_figures(installed: Platform) -> None:
     active = "jsonpath={.status.conditions[?(@.type=='ScalingActive')].status}"
     assert processes.wait_until(lambda: kubectl(*read, active) == "True", 90), kubectl(*read, "yaml")
     kubectl("delete", "hpa", "serinus-gateway", "-n", platform.NAMESPACE)
+
+
+@pytest.mark.local
+def test_mlflow_keeps_runs_in_postgres_and_models_in_s3(where: Target, namespace: str) -> None:
+    assert where.local is not None
+    host = str(where.local.layout.addresses.host)
+    with stores.postgres(host) as postgres, stores.s3(host, where.settings) as s3:
+        literals = [
+            f"uri={postgres.uri}",
+            f"AWS_ACCESS_KEY_ID={s3.access_key}",
+            f"AWS_SECRET_ACCESS_KEY={s3.secret_key}",
+        ]
+        where.kubectl(
+            "create", "secret", "generic", "stores", "-n", namespace, *[f"--from-literal={x}" for x in literals]
+        )
+        mlflow = {
+            "database": {"existingSecret": "stores"},
+            "s3": {
+                "uri": f"s3://{s3.bucket}/ml",
+                "endpoint": s3.endpoint,
+                "region": "us-east-1",
+                "existingSecret": "stores",
+            },
+        }
+        platform.helm_install(where, namespace, {"mlflow": mlflow, "gateway": {"enabled": False}})
+        _train(where, namespace)
+        assert postgres.rows("select status from runs") == ["FINISHED"]
+        assert postgres.rows("select name, version, current_stage from model_versions") == ["quickstart|1|None"]
+        assert [path.parent.name for path in s3.folder.rglob("MLmodel")] == ["artifacts"]
+        assert where.kubectl("get", "pvc", "-n", namespace, "-o", "name") == ""
+        where.kubectl("delete", "deployment", "serinus-mlflow", "-n", namespace)
+
+
+def _train(where: Target, namespace: str) -> None:
+    """Run the quickstart against the MLflow of this namespace."""
+    manifests = Platform(where).example("quickstart-job").replace("serinus-mlflow.serinus:", "serinus-mlflow:")
+    where.kubectl("apply", "-n", namespace, "-f", "-", stdin=manifests)
+    _wait_for_job(where, namespace)
+
+
+def _wait_for_job(where: Target, namespace: str) -> None:
+    """Wait until the training is over, and fail at once with its log if it failed."""
+    ended = "jsonpath={.status.conditions[*].type}"
+    job = ["get", "job/quickstart", "-n", namespace, "-o", ended]
+    processes.wait_until(lambda: {"Complete", "Failed"} & set(where.kubectl(*job).split()) != set(), 300)
+    if "Complete" not in where.kubectl(*job).split():
+        pytest.fail(where.kubectl.try_("logs", "-n", namespace, "job/quickstart", "--tail=30").stdout)

@@ -1,7 +1,6 @@
 """A cluster that the user brings (`CLUSTER=kubeconfig`): used as it is, with images from a registry."""
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from tests import platform
 from tests.cluster import images, prerequisites, processes, settings, target
 from tests.cluster.errors import ClusterError
 from tests.cluster.target import Target
-from tests.e2e import pods
+from tests.e2e import pods, stores
 
 SOON = 20.0
 
@@ -45,16 +44,13 @@ def registry(where: Target, tmp_path: Path) -> Iterator[str]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         host, port = address.split(":")
-        assert processes.wait_until(lambda: _listens(host, int(port)), SOON), (tmp_path / "registry.log").read_text()
+        assert processes.wait_until(lambda: stores.listens(host, int(port)), SOON), (
+            tmp_path / "registry.log"
+        ).read_text()
         yield address
     finally:
         process.terminate()
         process.wait()
-
-
-def _listens(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0
 
 
 @pytest.mark.local

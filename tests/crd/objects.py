@@ -1,0 +1,72 @@
+"""Valid objects, which between them fill in every field, and ways to change one place in them."""
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
+
+type Json = Any
+type Step = str | int
+
+VALID: dict[str, Json] = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((HERE / "valid").glob("*.yaml"))}
+DEFINITIONS: dict[str, Json] = {
+    definition["spec"]["names"]["kind"]: definition
+    for definition in (yaml.safe_load(path.read_text()) for path in sorted((CHECKOUT / "crds").glob("*.yaml")))
+}
+
+
+def schema_of(kind: str) -> Json:
+    """The schema that the API server gets."""
+    return DEFINITIONS[kind]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+
+def steps(path: str) -> list[Step]:
+    """`spec.gate[0].min` as the keys and indexes that lead there."""
+    return [int(index) if index else name for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path)]
+
+
+def get(document: Json, path: str) -> Json:
+    """What is at a path; a LookupError or TypeError where there is nothing."""
+    for step in steps(path):
+        document = document[step]
+    return document
+
+
+def put(document: Json, path: str, value: Json) -> Json:
+    """A copy with another value at a path."""
+    changed = copy.deepcopy(document)
+    *above, last = steps(path)
+    place = changed
+    for step in above:
+        place = place[step]
+    place[last] = value
+    return changed
+
+
+def without(document: Json, path: str) -> Json:
+    """A copy with nothing at a path."""
+    changed = copy.deepcopy(document)
+    *above, last = steps(path)
+    place = changed
+    for step in above:
+        place = place[step]
+    del place[last]
+    return changed
+
+
+def example_for(kind: str, path: str) -> Json:
+    """The first valid object of the kind in which the path leads somewhere, or could."""
+    parent = re.sub(r"(\.[^.\[\]]+|\[\d+\])$", "", path)
+    return next(document for document in VALID.values() if document["kind"] == kind and _leads(document, parent))
+
+
+def _leads(document: Json, path: str) -> bool:
+    try:
+        return get(document, path) is not None
+    except (LookupError, TypeError):
+        return False
