@@ -172,6 +172,8 @@ def _proxy(layout: Layout) -> dict[str, Any]:
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
+        # A second's wait for each new endpoint is for clusters with thousands of them.
+        "nftables": {"minSyncPeriod": "100ms"},
         "hostnameOverride": NODE,
         "bindAddress": str(layout.addresses.node),
         "clusterCIDR": str(layout.addresses.pods),

@@ -13,7 +13,9 @@ CHECKOUT = HERE.parents[1]
 type Json = Any
 type Step = str | int
 
-VALID: dict[str, Json] = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((HERE / "valid").glob("*.yaml"))}
+VALID: dict[str, Json] = {
+    path.stem: yaml.safe_load(path.read_text()) for path in sorted((HERE / "valid").glob("*.yaml"))
+}
 DEFINITIONS: dict[str, Json] = {
     definition["spec"]["names"]["kind"]: definition
     for definition in (yaml.safe_load(path.read_text()) for path in sorted((CHECKOUT / "crds").glob("*.yaml")))
@@ -39,30 +41,31 @@ def get(document: Json, path: str) -> Json:
 
 def put(document: Json, path: str, value: Json) -> Json:
     """A copy with another value at a path."""
+    if not path:
+        return value
     changed = copy.deepcopy(document)
-    *above, last = steps(path)
-    place = changed
-    for step in above:
-        place = place[step]
-    place[last] = value
+    _parent(changed, path)[steps(path)[-1]] = value
     return changed
 
 
 def without(document: Json, path: str) -> Json:
     """A copy with nothing at a path."""
     changed = copy.deepcopy(document)
-    *above, last = steps(path)
-    place = changed
-    for step in above:
-        place = place[step]
-    del place[last]
+    del _parent(changed, path)[steps(path)[-1]]
     return changed
 
 
+def _parent(document: Json, path: str) -> Json:
+    for step in steps(path)[:-1]:
+        document = document[step]
+    return document
+
+
 def example_for(kind: str, path: str) -> Json:
-    """The first valid object of the kind in which the path leads somewhere, or could."""
-    parent = re.sub(r"(\.[^.\[\]]+|\[\d+\])$", "", path)
-    return next(document for document in VALID.values() if document["kind"] == kind and _leads(document, parent))
+    """The first valid object of the kind in which the path leads somewhere, or at least its parent does."""
+    of_kind = [document for document in VALID.values() if document["kind"] == kind]
+    parent = re.sub(r"(\.?[^.\[\]]+|\[\d+\])$", "", path)
+    return next(document for end in (path, parent) for document in of_kind if _leads(document, end))
 
 
 def _leads(document: Json, path: str) -> bool:

@@ -30,12 +30,27 @@ with concurrent.futures.ThreadPoolExecutor(4) as pool:
 """
 
 
+# Asks each name until it answers.
+ASK = """
+import time, urllib.request
+def ask(name):
+    for _ in range(100):
+        try:
+            return urllib.request.urlopen("http://" + name, timeout=20).read()
+        except OSError as error:
+            last = error
+            time.sleep(0.1)
+    return last
+print([ask(name) for name in {names}])
+"""
+
+
 def test_a_service_is_reached_by_every_form_of_its_name(where: Target, namespace: str) -> None:
     pods.apply(where.kubectl, namespace, *pods.echo(where, "echo"))
     where.kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/echo", "--timeout=60s")
+    # A pod is ready a moment before its Service leads there.
     names = ["echo", f"echo.{namespace}", f"echo.{namespace}.svc", f"echo.{namespace}.svc.cluster.local"]
-    code = f"import urllib.request as u; print([u.urlopen('http://'+n, timeout=20).read() for n in {names}])"
-    assert pods.run(where, namespace, code).strip() == str([b"echo"] * 4)
+    assert pods.run(where, namespace, ASK.format(names=names)).strip() == str([b"echo"] * 4)
 
 
 def test_a_name_that_does_not_exist_fails_at_once(where: Target, namespace: str) -> None:
@@ -131,8 +146,10 @@ for _ in range(100):
     except OSError:
         time.sleep(0.2)
 """
+    remove = ["delete", "pod", "probe", "-n", platform.NAMESPACE, "--ignore-not-found"]
+    installed.target.kubectl(*remove)
     assert pods.run(installed.target, platform.NAMESPACE, code, "probe").strip() == "200"
-    installed.target.kubectl("delete", "pod", "probe", "-n", platform.NAMESPACE, "--wait=false")
+    installed.target.kubectl(*remove, "--wait=false")
 
 
 def test_the_release_passes_its_own_test(installed: Platform) -> None:
@@ -169,11 +186,13 @@ def _asked(installed: Platform) -> object:
 def test_an_autoscaler_gets_its_figures(installed: Platform) -> None:
     kubectl = installed.target.kubectl
     scale = ["autoscale", "deployment/serinus-gateway", "-n", platform.NAMESPACE, "--min=1", "--max=1", "--cpu=80%"]
+    remove = ["delete", "hpa", "serinus-gateway", "-n", platform.NAMESPACE, "--ignore-not-found"]
+    kubectl(*remove)
     kubectl(*scale)
     read = ["get", "hpa", "serinus-gateway", "-n", platform.NAMESPACE, "-o"]
     active = "jsonpath={.status.conditions[?(@.type=='ScalingActive')].status}"
     assert processes.wait_until(lambda: kubectl(*read, active) == "True", 90), kubectl(*read, "yaml")
-    kubectl("delete", "hpa", "serinus-gateway", "-n", platform.NAMESPACE)
+    kubectl(*remove)
 
 
 @pytest.mark.local

@@ -1,45 +1,44 @@
 """What the API server has becomes a model, or an answer to which field is wrong; and back."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from serinus.api.invalid import Invalid, Problem
 from serinus.api.modeldeployment import ModelDeployment
 from serinus.api.resource import Resource
 from serinus.api.trainingjob import TrainingJob
-from tests.crd.objects import VALID, put, without
+
+from tests.crd.objects import VALID, Json, put, without
 
 KINDS: dict[str, type[Resource]] = {"TrainingJob": TrainingJob, "ModelDeployment": ModelDeployment}
-JOB: Any = VALID["trainingjob"]
-DEPLOYMENT: Any = VALID["modeldeployment"]
+JOB: Json = VALID["trainingjob"]
+DEPLOYMENT: Json = VALID["modeldeployment"]
 
 each_valid = pytest.mark.parametrize("raw", VALID.values(), ids=VALID.keys())
 
 
-def parse(raw: Any) -> Resource | Invalid:
+def parse(raw: Json) -> Resource | Invalid:
     return KINDS[raw["kind"]].parse(raw)
 
 
-def parsed(raw: Any) -> Any:
+def parsed(raw: Json) -> Json:
     result = parse(raw)
     assert not isinstance(result, Invalid), result.message
     return result
 
 
-def problems(raw: Any) -> tuple[Problem, ...]:
+def problems(raw: Json) -> tuple[Problem, ...]:
     result = parse(raw)
     assert isinstance(result, Invalid), "it was accepted"
     return result.problems
 
 
 @each_valid
-def test_a_valid_object_survives_the_way_to_a_model_and_back(raw: Any) -> None:
+def test_a_valid_object_survives_the_way_to_a_model_and_back(raw: Json) -> None:
     once = parsed(raw)
     again = parsed(raw | {"spec": once.spec.wire(), "status": once.status.wire()})
     assert again == once
+    assert once.status.observed_generation == raw.get("status", {}).get("observedGeneration", -1)
 
 
 def test_nothing_is_lost_of_what_was_written() -> None:
@@ -88,7 +87,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("raw", "field", "message"), WRONG, ids=[message for _, _, message in WRONG])
-def test_an_invalid_object_says_which_field_is_wrong(raw: Any, field: str, message: str) -> None:
+def test_an_invalid_object_says_which_field_is_wrong(raw: Json, field: str, message: str) -> None:
     (problem,) = problems(raw)
     assert problem.field == field
     assert message in problem.message
@@ -105,7 +104,7 @@ def test_a_message_lists_what_is_wrong_in_one_line_and_shows_no_objects() -> Non
 
 
 @pytest.mark.parametrize("raw", [{}, {"metadata": None, "spec": 3}, {"metadata": {"name": 1}, "spec": []}])
-def test_garbage_is_invalid_and_nothing_worse(raw: dict[str, Any]) -> None:
+def test_garbage_is_invalid_and_nothing_worse(raw: dict[str, Json]) -> None:
     for kind in KINDS.values():
         assert isinstance(kind.parse(raw), Invalid)
 
