@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("kubeconfig", help="print the path of the kubeconfig").set_defaults(run=_kubeconfig)
     verbs.add_parser("env", help='for eval "$(…)": KUBECONFIG, and kubectl and helm on PATH').set_defaults(run=_env)
     build = verbs.add_parser("images", help="build the images, all or some")
-    build.add_argument("image", nargs="*", choices=[[], *images.IMAGES])
+    build.add_argument("image", nargs="*", help=f"some of {', '.join(images.IMAGES)}; all where none is named")
     build.set_defaults(run=_images)
     return parser
 

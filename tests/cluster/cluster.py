@@ -48,6 +48,7 @@ class Cluster:
 
 def up(settings: Settings, profile: Profile, say: Say, *, kwok_nodes: int = 0) -> Cluster:
     """Start the cluster, or find it running; when this returns, it works."""
+    layout.check(settings.state, profile)
     if profile is Profile.FULL:
         prerequisites.require_root()
         prerequisites.require_programs(prerequisites.NODE_PROGRAMS, say)
@@ -102,7 +103,6 @@ def _start(settings: Settings, profile: Profile, programs: Mapping[str, Path], s
     # The network is chosen and taken under one lock, so that two clusters never choose the same.
     with exclusive(settings.cache / "clusters" / ".network"):
         planned = plan.make(settings, profile, programs)
-        layout.check(planned)
         prerequisites.require_disk(settings.state, prerequisites.FREE_BYTES // 4)
         files.write(planned)
         plan.write(planned)

@@ -137,17 +137,17 @@ def identities(layout: Layout) -> list[Identity]:
     ]
 
 
-def check(layout: Layout) -> None:
-    """Refuse a folder in which the parts could not work."""
-    if len(str(layout.state)) > SOCKET_PATH_LIMIT:
+def check(state: Path, profile: Profile) -> None:
+    """Refuse a state folder in which the parts could not work."""
+    if len(str(state)) > SOCKET_PATH_LIMIT:
         raise ClusterError(
-            f"the path {layout.state} is too long for the sockets in it",
+            f"the path {state} is too long for the sockets in it",
             remedy="choose a shorter one: SERINUS_CACHE=/short/path",
         )
-    hidden = [root for root in HIDDEN if layout.state.is_relative_to(root)]
-    if hidden and layout.profile is Profile.FULL:
+    hidden = [root for root in HIDDEN if state.is_relative_to(root)]
+    if hidden and profile is Profile.FULL:
         raise ClusterError(
-            f"{layout.state} is under {hidden[0]}, which the node does not see",
+            f"{state} is under {hidden[0]}, which the node does not see",
             remedy="put the cache elsewhere: SERINUS_CACHE=/another/path",
         )
 

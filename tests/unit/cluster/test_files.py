@@ -93,7 +93,7 @@ def test_a_torn_plan_is_no_plan(tmp_path: Path) -> None:
 )
 def test_folders_in_which_a_node_cannot_live_are_refused(state: str, words: str) -> None:
     with pytest.raises(ClusterError, match=words) as caught:
-        layout.check(make(Path(state)))
+        layout.check(Path(state), Profile.FULL)
     assert "SERINUS_CACHE" in caught.value.remedy
 
 
