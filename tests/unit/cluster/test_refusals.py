@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,13 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         text=True,
         check=False,
     )
+
+
+@pytest.fixture
+def cache() -> Iterator[Path]:
+    """An empty cache with a path as short as sockets need it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @contextmanager
@@ -50,18 +58,18 @@ def test_no_root_to_install_packages() -> None:
     assert "apt-get install no-such-package" in caught.value.remedy
 
 
-def test_no_go(tmp_path: Path) -> None:
-    done = command("up", "--profile", "control-plane", PATH="/nowhere", SERINUS_CACHE=str(tmp_path))
+def test_no_go(cache: Path) -> None:
+    done = command("up", "--profile", "control-plane", PATH="/nowhere", SERINUS_CACHE=str(cache))
     assert done.returncode == 1
     assert done.stderr.startswith("error: Go 1.26 or newer is needed")
-    assert list(tmp_path.iterdir()) == []
+    assert list(cache.iterdir()) == []
 
 
-def test_an_old_go(tmp_path: Path) -> None:
+def test_an_old_go(cache: Path, tmp_path: Path) -> None:
     go = tmp_path / "go"
     go.write_text("#!/bin/sh\necho go1.21.3\n")
     go.chmod(0o755)
-    done = command("up", PATH=f"{tmp_path}:{os.environ['PATH']}", SERINUS_CACHE=str(tmp_path / "cache"))
+    done = command("up", PATH=f"{tmp_path}:{os.environ['PATH']}", SERINUS_CACHE=str(cache))
     assert done.returncode == 1
     assert "found 1.21" in done.stderr
 
