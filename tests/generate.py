@@ -1,7 +1,8 @@
 """What is generated and checked in: `make generate` makes it anew, `make check` says what is out of date.
 
-Today these are the locks: hashed requirements without the address of any registry, so that they serve behind every
-mirror. A pin stays as it is while it fits; to take newer versions, remove the lock and generate.
+The resource definitions and the API reference come from the models in `operator/serinus/api`. The locks are hashed
+requirements without the address of any registry, so that they serve behind every mirror. A pin stays as it is while it
+fits; to take newer versions, remove the lock and generate.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from serinus.api.generate import generated
 from tests.cluster.settings import CHECKOUT
 
 PYTHON = "3.13"
@@ -51,10 +53,20 @@ def main(arguments: list[str]) -> int:
     if uv is None:
         print("error: uv is not on PATH\n  → make generate, which brings its own", file=sys.stderr)
         return 1
-    stale = [lock.path for lock in LOCKS if not _is_current(lock, uv, keep=not check)]
+    stale = [path for path, text in generated().items() if not _is_text(CHECKOUT / path, text, keep=not check)]
+    stale += [lock.path for lock in LOCKS if not _is_current(lock, uv, keep=not check)]
     for path in stale:
         print(f"error: {path} is out of date\n  → make generate" if check else f"{path}: made anew")
     return 1 if check and stale else 0
+
+
+def _is_text(path: Path, text: str, *, keep: bool) -> bool:
+    """Whether the file holds the text; if not and `keep`, it is replaced."""
+    current = path.exists() and path.read_text() == text
+    if keep and not current:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return current
 
 
 def _is_current(lock: Lock, uv: str, *, keep: bool) -> bool:

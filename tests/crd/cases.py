@@ -70,17 +70,15 @@ def longest(kind: str, lengths: Mapping[str, Length]) -> list[Case]:
     return cases
 
 
-def shortest(kind: str, texts: Mapping[str, tuple[str, str]]) -> list[Case]:
-    """Texts that are long enough, and just not."""
-    return [
-        Case(kind, path, "minLength", good, bad, f"should be at least {len(good)} chars long")
-        for path, (good, bad) in texts.items()
-    ]
+def shortest(kind: str, length: int, texts: Mapping[str, tuple[str, str]]) -> list[Case]:
+    """Texts that have so many letters at least, and that have not."""
+    says = f"should be at least {length} chars long"
+    return [Case(kind, path, "minLength", good, bad, says) for path, (good, bad) in texts.items()]
 
 
 def not_empty(kind: str, texts: Mapping[str, str]) -> list[Case]:
-    """Texts of one letter at least."""
-    return shortest(kind, {path: (good, "") for path, good in texts.items()})
+    """Texts that fit, where none would be too short."""
+    return shortest(kind, 1, {path: (good, "") for path, good in texts.items()})
 
 
 def at_least(kind: str, bounds: Mapping[str, int | float]) -> list[Case]:
@@ -140,13 +138,13 @@ def each_once(kind: str, paths: Iterable[str]) -> list[Case]:
 
 
 def most_keys(kind: str, numbers: Mapping[str, int]) -> list[Case]:
-    """Maps of at most so many keys, made by repeating the first value."""
+    """Maps of at most so many keys: those that are there, and others with the value of the first."""
     cases = []
     for path, most in numbers.items():
-        value = next(iter(get(example_for(kind, path), path).values()))
-        keys = {f"k{number_in_letters(i)}": value for i in range(most + 1)}
-        good = dict(list(keys.items())[:-1])
-        cases.append(Case(kind, path, "maxProperties", good, keys, f"must have at most {most} items"))
+        there = get(example_for(kind, path), path)
+        value = next(iter(there.values()))
+        good = there | {f"k{number_in_letters(i)}": value for i in range(most - len(there))}
+        cases.append(Case(kind, path, "maxProperties", good, good | {"more": value}, f"must have at most {most} items"))
     return cases
 
 
@@ -157,7 +155,14 @@ def durations(kind: str, bounds: Mapping[str, tuple[str, str, str, str]]) -> lis
         says = f"write a duration from {low} to {high}"
         cases += [
             Case(kind, path, "pattern", low, "5 minutes", "should match"),
-            Case(kind, path, "maxLength", "00001s00001s00001s00001s"[:6], "00001s" * 5, "Too long: may not be more than 28"),
+            Case(
+                kind,
+                path,
+                "maxLength",
+                low,
+                "00001s" * 5,
+                "Too long: may not be more than 28",
+            ),
             Case(kind, path, "rule", low, under, says),
             Case(kind, path, "rule", high, over, says),
             Case(kind, path, "rule", high, "5 minutes", says),

@@ -2,10 +2,16 @@
 
 import copy
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from serinus.api.invalid import Invalid
+from serinus.api.modeldeployment import ModelDeployment
+from serinus.api.resource import Resource
+from serinus.api.trainingjob import TrainingJob
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -19,6 +25,12 @@ VALID: dict[str, Json] = {
 DEFINITIONS: dict[str, Json] = {
     definition["spec"]["names"]["kind"]: definition
     for definition in (yaml.safe_load(path.read_text()) for path in sorted((CHECKOUT / "crds").glob("*.yaml")))
+}
+
+
+PARSE: dict[str, Callable[[Json], Resource | Invalid]] = {
+    "TrainingJob": TrainingJob.parse,
+    "ModelDeployment": ModelDeployment.parse,
 }
 
 
@@ -73,3 +85,10 @@ def _leads(document: Json, path: str) -> bool:
         return get(document, path) is not None
     except (LookupError, TypeError):
         return False
+
+
+def unnamed(document: Json, path: str) -> Json:
+    """The object under a name that is free, unless it is the name or the status that is looked at."""
+    if not path or path.startswith(("metadata", "status")):
+        return document
+    return document | {"metadata": document["metadata"] | {"name": "free"}}

@@ -1,6 +1,7 @@
 """An action is asked for by an annotation, and one that cannot be understood is answered."""
 
 import pytest
+
 from serinus.api.action import MEANING, Action, Verb, requested
 from serinus.api.invalid import Invalid
 from serinus.api.names import Annotation

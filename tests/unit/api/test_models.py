@@ -3,14 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from serinus.api.invalid import Invalid, Problem
-from serinus.api.modeldeployment import ModelDeployment
 from serinus.api.resource import Resource
-from serinus.api.trainingjob import TrainingJob
+from tests.crd.objects import PARSE, VALID, Json, put, without
 
-from tests.crd.objects import VALID, Json, put, without
-
-KINDS: dict[str, type[Resource]] = {"TrainingJob": TrainingJob, "ModelDeployment": ModelDeployment}
 JOB: Json = VALID["trainingjob"]
 DEPLOYMENT: Json = VALID["modeldeployment"]
 
@@ -18,7 +15,7 @@ each_valid = pytest.mark.parametrize("raw", VALID.values(), ids=VALID.keys())
 
 
 def parse(raw: Json) -> Resource | Invalid:
-    return KINDS[raw["kind"]].parse(raw)
+    return PARSE[raw["kind"]](raw)
 
 
 def parsed(raw: Json) -> Json:
@@ -76,7 +73,7 @@ WRONG = [
     (put(JOB, "spec.parameters", {"lr": "x" * 6001}), "spec.parameters.lr", "at most 6000 characters"),
     (put(JOB, "spec.parameters", {"1": 1}), "spec.parameters", "'1' is no name of a parameter"),
     (put(JOB, "spec.parameters", {"a-b": 1, "a_b": 1}), "spec.parameters", "the same environment variable"),
-    (put(JOB, "spec.args", ["$(params.deep)"]), "spec", "parameters has depth, learning_rate"),
+    (put(JOB, "spec.args", ["$(params.deep)"]), "spec", "$(params.deep), which is unknown: parameters has no"),
     (put(JOB, "spec.command", ["$(run.name)"]), "spec", "$(run.name), which is unknown"),
     (put(JOB, "spec.env[1].name", "MODE"), "spec.env", "name MODE is there more than once"),
     (put(JOB, "metadata.name", "Churn"), "", "metadata.name must have 40 characters at most"),
@@ -105,8 +102,8 @@ def test_a_message_lists_what_is_wrong_in_one_line_and_shows_no_objects() -> Non
 
 @pytest.mark.parametrize("raw", [{}, {"metadata": None, "spec": 3}, {"metadata": {"name": 1}, "spec": []}])
 def test_garbage_is_invalid_and_nothing_worse(raw: dict[str, Json]) -> None:
-    for kind in KINDS.values():
-        assert isinstance(kind.parse(raw), Invalid)
+    for parse_kind in PARSE.values():
+        assert isinstance(parse_kind(raw), Invalid)
 
 
 @pytest.mark.parametrize("status", [None, 3, {"phase": "Dancing"}, {"conditions": [{"type": 1}]}])
@@ -127,10 +124,37 @@ def test_status_is_clipped_to_its_bounds() -> None:
 
 @given(st.data())
 def test_whatever_is_left_out_a_valid_object_survives(data: st.DataObject) -> None:
-    raw = data.draw(st.sampled_from(list(VALID.values())))
+    raw = data.draw(st.sampled_from([JOB, DEPLOYMENT]))
     fields = [f"spec.{name}.{below}" for name, part in raw["spec"].items() if isinstance(part, dict) for below in part]
     for path in data.draw(st.lists(st.sampled_from(fields), unique=True)):
         raw = without(raw, path)
     result = parse(raw)
     if not isinstance(result, Invalid):
         assert parsed(raw | {"spec": result.spec.wire()}).spec == result.spec  # type: ignore[attr-defined]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def paths(document: Json, path: str) -> list[str]:
+    if isinstance(document, dict):
+        return [path, *(below for key in document if "." not in key for below in paths(document[key], f"{path}.{key}"))]
+    if isinstance(document, list):
+        return [path, *(below for index, item in enumerate(document) for below in paths(item, f"{path}[{index}]"))]
+    return [path]
+
+
+PATHS = [
+    (name, path) for name, raw in VALID.items() for part in raw for path in paths(raw[part], part) if part != "kind"
+]
+
+
+@given(st.sampled_from(PATHS), JSON)
+def test_whatever_stands_anywhere_the_answer_is_a_model_or_what_is_wrong(place: tuple[str, str], value: Json) -> None:
+    name, path = place
+    result = parse(put(VALID[name], path, value))
+    assert isinstance(result, Resource) or result.message

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+
 from serinus.api.scalars import Time, duration, duration_text, quantity, share, share_text
 
 
