@@ -4,7 +4,7 @@ import os
 import sys
 
 from tests import platform
-from tests.cluster import processes, settings, target
+from tests.cluster import settings, target
 from tests.cluster.__main__ import say
 from tests.cluster.errors import ClusterError
 from tests.cluster.target import Target
@@ -12,7 +12,6 @@ from tests.platform import Platform
 
 NAMESPACE = "ml"
 JOB = "quickstart"
-JOB_SECONDS = 600
 
 
 def main() -> int:
@@ -39,26 +38,7 @@ def _train(installed: Platform) -> None:
     platform.create_namespace(installed.target, NAMESPACE)
     kubectl("delete", "job", JOB, "-n", NAMESPACE, "--ignore-not-found", "--wait")
     kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=manifests)
-    said: list[str] = []
-    processes.wait_until(lambda: _ended(installed, said), JOB_SECONDS)
-    if not _has(installed, "Complete"):
-        words = kubectl.try_("logs", f"job/{JOB}", "-n", NAMESPACE, "--tail=20").stdout
-        pods = kubectl.try_("describe", "pods", "-l", f"job-name={JOB}", "-n", NAMESPACE).stdout[-1500:]
-        raise ClusterError(f"the training job did not complete\n{words or pods}", remedy="what it printed says why")
-
-
-def _ended(installed: Platform, said: list[str]) -> bool:
-    pods = installed.target.kubectl.get("pods", "-l", f"job-name={JOB}", "-n", NAMESPACE)["items"]
-    phases = ", ".join(f"{pod['metadata']['name']} is {pod['status']['phase']}" for pod in pods)
-    if phases and phases not in said:
-        say(phases)
-        said.append(phases)
-    return _has(installed, "Complete") or _has(installed, "Failed")
-
-
-def _has(installed: Platform, condition: str) -> bool:
-    conditions = installed.target.kubectl.get("job", JOB, "-n", NAMESPACE)["status"].get("conditions", [])
-    return any(one["type"] == condition and one["status"] == "True" for one in conditions)
+    platform.wait_for_job(installed.target, JOB, NAMESPACE)
 
 
 def _report(installed: Platform) -> str:
@@ -66,21 +46,29 @@ def _report(installed: Platform) -> str:
     version = installed.mlflow("registered-models/alias", name="quickstart", alias="challenger")["model_version"]
     run = installed.mlflow("runs/get", run_id=version["run_id"])["run"]
     metrics = ", ".join(f"{metric['key']} {metric['value']:.3f}" for metric in run["data"]["metrics"])
-    local = installed.target.local
-    lines = [
-        "",
-        f"A Job trained a scikit-learn model; MLflow has it as models:/quickstart/{version['version']},",
-        f"alias challenger, from run {version['run_id']} ({metrics}).",
-        "",
+    return "\n".join(
+        [
+            "",
+            f"A Job trained a scikit-learn model; MLflow has it as models:/quickstart/{version['version']},",
+            f"alias challenger, from run {version['run_id']} ({metrics}).",
+            "",
+            *_where_to_look(installed),
+        ]
+    )
+
+
+def _where_to_look(installed: Platform) -> list[str]:
+    common = ["  kubectl get pods,pvc,gateways -A", f"  kubectl logs -n {NAMESPACE} job/{JOB}"]
+    if installed.target.local is None:
+        forward = f"  kubectl port-forward -n {platform.NAMESPACE} service/serinus-mlflow 5000    # then http://localhost:5000"
+        return ["Look around:", *common, forward, "Remove it: helm uninstall -n serinus serinus"]
+    return [
         "Look around:",
-        '  eval "$(.venv/bin/python -m tests.cluster env)"' if local else "",
-        "  kubectl get pods,pvc,gateways -A",
-        f"  kubectl logs -n {NAMESPACE} job/{JOB}",
-        f"  MLflow: {installed.address('mlflow')}" if local else "",
-        f"  MLflow from elsewhere: kubectl port-forward -n {platform.NAMESPACE} service/serinus-mlflow 5000",
-        "Remove it all: make cluster-down" if local else "Remove it: helm uninstall -n serinus serinus",
+        '  eval "$(.venv/bin/python -m tests.cluster env)"',
+        *common,
+        f"  MLflow, in a browser on this machine: {installed.address('mlflow')}",
+        "Remove it all: make cluster-down",
     ]
-    return "\n".join(line for index, line in enumerate(lines) if line or index in {0, 3})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.cluster import images
+from tests.cluster import images, processes
 from tests.cluster.errors import ClusterError
 from tests.cluster.settings import CHECKOUT
 from tests.cluster.target import Target
@@ -18,6 +18,7 @@ NAMESPACE = "serinus"
 RELEASE = "serinus"
 # What the chart runs.
 COMPONENTS = ("mlflow", "gateway")
+JOB_SECONDS = 600.0
 RESTRICTED = {
     "pod-security.kubernetes.io/enforce": "restricted",
     "pod-security.kubernetes.io/warn": "restricted",
@@ -92,3 +93,28 @@ def create_namespace(target: Target, name: str) -> None:
     """A namespace that admits only pods of the strictest standard."""
     metadata = {"name": name, "labels": RESTRICTED}
     target.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+
+
+def wait_for_job(target: Target, name: str, namespace: str) -> None:
+    """Wait until a Job is complete, saying how its pods do; a ClusterError with their last words if it fails."""
+    said: set[str] = set()
+
+    def ended() -> bool:
+        pods = target.kubectl.get("pods", "-l", f"job-name={name}", "-n", namespace)["items"]
+        phases = ", ".join(f"{pod['metadata']['name']} is {pod['status']['phase']}" for pod in pods)
+        if phases not in {"", *said}:
+            target.say(phases)
+            said.add(phases)
+        return bool(_ends(target, name, namespace))
+
+    processes.wait_until(ended, JOB_SECONDS)
+    if "Complete" not in _ends(target, name, namespace):
+        words = target.kubectl.try_("logs", f"job/{name}", "-n", namespace, "--tail=20").stdout
+        pods = target.kubectl.try_("describe", "pods", "-l", f"job-name={name}", "-n", namespace).stdout[-1500:]
+        raise ClusterError(f"the Job {name} did not complete\n{words or pods}", remedy="what it printed says why")
+
+
+def _ends(target: Target, name: str, namespace: str) -> set[str]:
+    """The conditions that end a Job, as far as they are true."""
+    conditions = target.kubectl.get("job", name, "-n", namespace)["status"].get("conditions", [])
+    return {one["type"] for one in conditions if one["status"] == "True"} & {"Complete", "Failed"}

@@ -83,7 +83,8 @@ def _present(program: str) -> bool:
 
 def _apt(packages: Iterable[str]) -> None:
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    patient = ["-o", "DPkg::Lock::Timeout=300"]  # somebody else may be installing
+    install = ["apt-get", *patient, "install", "-y", "-qq", "--no-install-recommends", *packages]
     for command in (["apt-get", "update", "-qq"], install):
         done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
         if done.returncode != 0:

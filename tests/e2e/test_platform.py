@@ -163,7 +163,7 @@ def test_the_release_passes_its_own_test(installed: Platform) -> None:
 def test_a_job_trains_and_registers_and_mlflow_keeps_it(installed: Platform, namespace: str) -> None:
     kubectl = installed.target.kubectl
     kubectl("apply", "-n", namespace, "-f", "-", stdin=installed.example("quickstart-job"))
-    _wait_for_job(installed.target, namespace)
+    platform.wait_for_job(installed.target, "quickstart", namespace)
     before = installed.mlflow("registered-models/alias", name="quickstart", alias="challenger")["model_version"]
     assert before["status"] == "READY"
     assert before["run_id"] in kubectl("logs", "-n", namespace, "job/quickstart")
@@ -230,13 +230,4 @@ def _train(where: Target, namespace: str) -> None:
     """Run the quickstart against the MLflow of this namespace."""
     manifests = Platform(where).example("quickstart-job").replace("serinus-mlflow.serinus:", "serinus-mlflow:")
     where.kubectl("apply", "-n", namespace, "-f", "-", stdin=manifests)
-    _wait_for_job(where, namespace)
-
-
-def _wait_for_job(where: Target, namespace: str) -> None:
-    """Wait until the training is over, and fail at once with its log if it failed."""
-    ended = "jsonpath={.status.conditions[*].type}"
-    job = ["get", "job/quickstart", "-n", namespace, "-o", ended]
-    processes.wait_until(lambda: {"Complete", "Failed"} & set(where.kubectl(*job).split()) != set(), 300)
-    if "Complete" not in where.kubectl(*job).split():
-        pytest.fail(where.kubectl.try_("logs", "-n", namespace, "job/quickstart", "--tail=30").stdout)
+    platform.wait_for_job(where, "quickstart", namespace)
