@@ -8,8 +8,6 @@ import yaml
 from tests.cluster.certificates import Authority, write_service_account_key
 from tests.cluster.layout import NODE, PAUSE_IMAGE, Identity, Layout, Profile, identities
 
-NO_IPTABLES = {"makeIPTablesUtilChains": False}
-
 
 def write(layout: Layout) -> None:
     """Write keys, kubeconfigs and every part's configuration below the state folder."""
@@ -165,7 +163,7 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         # Images are loaded by hand: one that was pulled under another name, too, must not be asked of its registry.
         "imagePullCredentialsVerificationPolicy": "NeverVerify",
         "oomScoreAdj": 0,
-        **NO_IPTABLES,
+        "makeIPTablesUtilChains": False,
     }
 
 
