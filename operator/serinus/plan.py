@@ -1,0 +1,81 @@
+"""Plan: what one reconcile decided, and Facts: what it decided from. Both are values; nothing here has an effect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from serinus.api.base import StatusPart
+from serinus.asks import Answer, Ask
+from serinus.objects import Manifest, ObjectKind, Ref
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the operator's settings say where a resource is silent; a revision records what it took from here."""
+
+    tracking_uri: str = ""
+    trainer_image: str = ""
+    server_image: str = ""
+    registry_poll: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about the world around one resource."""
+
+    now: datetime
+    children: tuple[Manifest, ...] = ()
+    answers: Mapping[Ask[Any], Answer[Any]] = field(default_factory=dict)
+
+    def answer[T](self, ask: Ask[T]) -> Answer[T] | None:
+        """The answer to an ask, or None as long as there is none. An answer is only kept for those who keep asking."""
+        return self.answers.get(ask)
+
+    def of(self, kind: ObjectKind) -> tuple[Manifest, ...]:
+        """The children of one kind, by name."""
+        chosen = (child for child in self.children if child["kind"] == kind.kind)
+        return tuple(sorted(chosen, key=lambda child: str(child["metadata"]["name"])))
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A child as it should be. One that is made `once` is left alone when it is there: its kind cannot be changed."""
+
+    kind: ObjectKind
+    manifest: Manifest
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Delete:
+    """A child that should go: this very one, and not its successor of the same name."""
+
+    ref: Ref
+    uid: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """A transition that is worth a line in `kubectl describe`."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done for one resource, in the order of the fields.
+
+    First the children are applied, in their order, and only if all of them succeeded some are deleted: traffic moves
+    before pods go. Then status is written, if it differs, and only when that has succeeded the events are emitted and
+    the asks take effect: an order to the registry is never given from a stale status.
+    """
+
+    status: StatusPart
+    apply: tuple[Apply, ...] = ()
+    delete: tuple[Delete, ...] = ()
+    events: tuple[Event, ...] = ()
+    ask: tuple[Ask[Any], ...] = ()
+    requeue_after: timedelta | None = None
