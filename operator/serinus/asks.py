@@ -163,11 +163,15 @@ class ReadRun(RegistryAsk[Run | Absent]):
 
 @dataclass(frozen=True, kw_only=True)
 class FindRuns(RegistryAsk[tuple[Run, ...]]):
-    """The runs of an experiment that have a tag, newest first; of no experiment if it is missing."""
+    """The runs of an experiment that have a tag, newest first; of no experiment if it is missing.
+
+    `since` makes it another ask, whose answer is not older than that.
+    """
 
     experiment: str
     tag: str
     value: str
+    since: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,17 @@
 """Plan: what one reconcile decided, and Facts: what it decided from. Both are values; nothing here has an effect."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from serinus.api.base import StatusPart
+from serinus.api.modeldeployment_status import ModelDeploymentStatus
+from serinus.api.resource import Resource
+from serinus.api.trainingjob_status import TrainingJobStatus
 from serinus.asks import Answer, Ask
-from serinus.objects import Manifest, ObjectKind, Ref
+from serinus.objects import Manifest, ObjectKind, Ref, kind_of
+
+type Status = TrainingJobStatus | ModelDeploymentStatus
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,26 @@ class Plan:
     the asks take effect: an order to the registry is never given from a stale status.
     """
 
-    status: StatusPart
+    status: Status
     apply: tuple[Apply, ...] = ()
     delete: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = ()
     ask: tuple[Ask[Any], ...] = ()
     requeue_after: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Kind[R: Resource]:
+    """One of our kinds, as the runtime needs to know it: nothing else there is about a kind."""
+
+    resource: type[R]
+    status: type[TrainingJobStatus] | type[ModelDeploymentStatus]
+    # What its children are, and the label by which they name the resource that they are for.
+    children: tuple[ObjectKind, ...]
+    label: str
+    plan: Callable[[R, Facts, Defaults], Plan]
+
+    @property
+    def object_kind(self) -> ObjectKind:
+        """The kind of object that its resources are."""
+        return kind_of(self.resource)

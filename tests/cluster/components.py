@@ -190,6 +190,8 @@ def _kwok(layout: Layout) -> Component:
     flags = _flags(
         kubeconfig=layout.kubeconfig,
         manage_nodes_with_annotation_selector="kwok.x-k8s.io/node=fake",
+        # Without leases the heartbeats of nodes are too rare, and after 50 s their pods count as lost.
+        node_lease_duration_seconds=40,
         server_address=f"127.0.0.1:{layout.ports.kwok}",
     )
     return Component("kwok", (layout.program("kwok"), *flags, *configs), (_ready(layout),))

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     PENDING = "Pending"
     INVALID_SPEC = "InvalidSpec"
     NAME_TAKEN = "NameTaken"
+    FORBIDDEN = "Forbidden"
     # pods
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONFIGURATION_MISSING = "ConfigurationMissing"
@@ -121,7 +122,7 @@ class Reason(StrEnum):
 _POD_TROUBLES = (Reason.IMAGE_PULL_FAILED, Reason.CONFIGURATION_MISSING, Reason.QUOTA_EXCEEDED)
 _RUN_FAILURES = (Reason.BACKOFF_LIMIT_EXCEEDED, Reason.DEADLINE_EXCEEDED)
 _INPUT_FAILURES = (Reason.EXPECTATIONS_BROKEN, Reason.DIGEST_MISMATCH, Reason.INPUT_UNREADABLE)
-_REFUSED = (Reason.INVALID_SPEC, Reason.NAME_TAKEN)
+_REFUSED = (Reason.INVALID_SPEC, Reason.NAME_TAKEN, Reason.FORBIDDEN)
 _TRAINING_PROGRESS = (
     Reason.PENDING,
     Reason.QUEUED,

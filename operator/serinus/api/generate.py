@@ -12,6 +12,7 @@ from serinus.api.resource import Resource
 from serinus.api.trainingjob import TrainingJob
 
 KINDS: tuple[type[Resource], ...] = (TrainingJob, ModelDeployment)
+FOLDERS = ("crds", "helm/serinus/files/crds")
 HEADER = "# Generated from operator/serinus/api by `make generate`.\n"
 
 
@@ -24,7 +25,9 @@ class _Dumper(yaml.SafeDumper):
 
 def generated() -> dict[str, str]:
     """Everything that is generated, by its path in the checkout."""
-    crds = {f"crds/{kind.definition.plural}.{names.GROUP}.yaml": HEADER + _yaml(crd_of(kind)) for kind in KINDS}
+    definitions = {f"{kind.definition.plural}.{names.GROUP}.yaml": HEADER + _yaml(crd_of(kind)) for kind in KINDS}
+    # Helm reads no file outside of the chart.
+    crds = {f"{folder}/{name}": text for folder in FOLDERS for name, text in definitions.items()}
     return crds | {"docs/reference/api.md": reference(KINDS)}
 
 

@@ -131,11 +131,17 @@ class IntOrText:
 QUANTITY = "^[0-9]{1,15}([.][0-9]{1,9})?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 Quantity = Annotated[int | str, IntOrText(QUANTITY, 27)]
 
-# Whole seconds in UTC, as metav1.Time: a model never holds what the wire cannot say.
+
+def timestamp(value: datetime) -> str:
+    """The text for a time, as metav1.Time has it."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# Whole seconds in UTC: a model never holds what the wire cannot say.
 Time = Annotated[
     datetime,
     AfterValidator(lambda value: value.astimezone(UTC).replace(microsecond=0)),
-    PlainSerializer(lambda value: value.strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str),
+    PlainSerializer(timestamp, return_type=str),
 ]
 
 

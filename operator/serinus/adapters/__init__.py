@@ -1,0 +1,1 @@
+"""Adapters: the ports, implemented with real clients and real servers."""

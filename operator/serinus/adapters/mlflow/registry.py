@@ -1,0 +1,154 @@
+"""The registry port: asks of one server, answered together."""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from serinus import asks
+from serinus.adapters.mlflow import batch, models, runs, versions
+from serinus.adapters.mlflow.client import Client, Limits, all_of
+from serinus.adapters.mlflow.credentials import Credentials, Wallet
+from serinus.adapters.mlflow.failures import Failed, Party, address_of
+from serinus.asks import Answer, Known, RegistryAsk, ResolveVersion, Server, Trouble, TroubleKind
+from serinus.ports import Clock, Kube, Meter
+
+type _Answers = dict[RegistryAsk[Any], Answer[Any]]
+type _Way = Callable[[Client, Any], Awaitable[object]]
+
+_LOG = logging.getLogger(__name__)
+
+_WAYS: Mapping[type[RegistryAsk[Any]], _Way] = {
+    asks.ResolveVersion: versions.resolve,
+    asks.ReadModel: models.read,
+    asks.FindVersions: versions.find,
+    asks.ReadRun: runs.read,
+    asks.FindRuns: runs.find,
+    asks.EnsureRun: runs.ensure,
+    asks.EndRun: runs.end,
+    asks.TagRun: runs.tag,
+    asks.EnsureVersion: versions.ensure,
+    asks.SetAlias: versions.set_alias,
+    asks.TagVersion: versions.tag,
+}
+
+# What an answer raises that has not the form of MLflow's.
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+# uvicorn closes idle connections after 5 s; a request that meets the closing would fail.
+_KEEP_ALIVE_SECONDS = 4.0
+
+
+class MlflowRegistry:
+    """MLflow servers. `own` are the operator's credentials, for the server at `home` and for no other.
+
+    A ValueError if `home` is neither empty nor an address.
+    """
+
+    def __init__(  # noqa: PLR0913 (the ports, and the settings)
+        self,
+        kube: Kube,
+        clock: Clock,
+        meter: Meter,
+        *,
+        home: str,
+        own: Credentials | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._wallet = Wallet(kube, home, own or Credentials())
+        self._clock = clock
+        self._meter = meter
+        self._limits = limits or Limits()
+        self._slots = defaultdict[Server, asyncio.Semaphore](lambda: asyncio.Semaphore(self._limits.concurrency))
+        self._session: aiohttp.ClientSession | None = None
+
+    async def answer(self, server: Server, asks: Sequence[RegistryAsk[Any]]) -> Mapping[RegistryAsk[Any], Answer[Any]]:
+        """The answers to asks that are all of this server, in bounded time; orders are carried out in their order."""
+        try:
+            party = Party(address_of(server.uri), self._wallet.remedy(server))
+        except Failed as failed:
+            return dict.fromkeys(asks, failed.trouble)
+        answers: _Answers = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.answer_seconds):
+                await self._fill(server, party, tuple(dict.fromkeys(asks)), answers)
+        if any(isinstance(one, Trouble) and one.kind == TroubleKind.UNAUTHORIZED for one in answers.values()):
+            self._wallet.forget(server)
+        late = party.unreachable(f"did not answer all within {self._limits.answer_seconds:g} s: is it overloaded?")
+        return {ask: answers.get(ask, late.trouble) for ask in asks}
+
+    async def close(self) -> None:
+        """Close all connections. What is asked afterwards opens new ones."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _fill(self, server: Server, party: Party, asks: Sequence[RegistryAsk[Any]], answers: _Answers) -> None:
+        try:
+            client = await self._client(server, party)
+        except Failed as failed:
+            answers.update(dict.fromkeys(asks, failed.trouble))
+            return
+        resolves = [ask for ask in asks if isinstance(ask, ResolveVersion) and batch.fits(ask)]
+        together = resolves if len(resolves) >= batch.WORTHWHILE else []
+        apart = set(asks).difference(together)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._orders(client, [ask for ask in asks if ask.order], answers))
+            group.create_task(self._together(client, together, answers))
+            for ask in apart:
+                if not ask.order:
+                    group.create_task(self._one(client, ask, answers))
+
+    async def _orders(self, client: Client, orders: Sequence[RegistryAsk[Any]], answers: _Answers) -> None:
+        for order in orders:
+            await self._one(client, order, answers)
+
+    async def _together(self, client: Client, asks: Sequence[ResolveVersion], answers: _Answers) -> None:
+        """Answer asks as one, or one by one where the server does not know how: MLflow learned lists late."""
+        if not asks:
+            return
+        at = self._clock.now()
+        found = await _guarded(client, batch.resolve(client, asks))
+        if not isinstance(found, Trouble):
+            answers.update({ask: Known(value, at) for ask, value in found.items()})
+        elif found.kind == TroubleKind.REFUSED:
+            await all_of(self._one(client, ask, answers) for ask in asks)
+        else:
+            answers.update(dict.fromkeys(asks, found))
+
+    async def _one(self, client: Client, ask: RegistryAsk[Any], answers: _Answers) -> None:
+        at = self._clock.now()
+        value = await _guarded(client, _WAYS[type(ask)](client, ask))
+        answers[ask] = value if isinstance(value, Trouble) else Known(value, at)
+
+    async def _client(self, server: Server, party: Party) -> Client:
+        credentials = await self._wallet.credentials(server)
+        if self._session is None:
+            self._session = _new_session()
+        slots, seconds = self._slots[server], self._limits.request_seconds
+        return Client(self._session, party, credentials.headers(), slots, self._meter, self._clock, seconds)
+
+
+def _new_session() -> aiohttp.ClientSession:
+    """Connections to all servers. It keeps no cookies: a server must not know one credential by another's session."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "serinus", "Accept": "*/*"},
+    )
+
+
+async def _guarded[T](client: Client, answering: Awaitable[T]) -> T | Trouble:
+    """What is answered, or what keeps it from being known."""
+    try:
+        return await answering
+    except Failed as failed:
+        return failed.trouble
+    except _MALFORMED:
+        _LOG.warning("%s gave an answer that MLflow would not give", client.party, exc_info=True)
+        return client.party.unreachable("gave an answer that MLflow would not give: is its version 3 or later?").trouble

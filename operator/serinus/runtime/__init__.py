@@ -1,0 +1,1 @@
+"""The loop, once for both kinds: cache, work queue, answers, executor, reconcile, leader election."""

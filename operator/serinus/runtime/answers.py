@@ -1,0 +1,220 @@
+"""Answers: what plans have asked is asked of registries and pods, in the background, and the plans are woken by news.
+
+Nobody waits here. A plan says what it wants to know; until the answer is there it decides without. Equal asks of many
+resources are one ask. What is to be asked again and again is asked again here, for all resources of a server at once,
+and a resource is only looked at again when an answer has changed: a settled resource costs nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from serinus.asks import Answer, Ask, Known, RegistryAsk, Scrape, Server, Trouble, TroubleKind
+from serinus.objects import Ref
+from serinus.ports import Clock, Metrics, Registry
+from serinus.runtime.queue import Backoff
+
+log = logging.getLogger(__name__)
+
+# Asks that come within this time go together.
+GATHER = 0.02
+# A retry of what failed, and of what was refused: a refusal passes only when somebody changes something.
+RETRY = Backoff(first=1.0, most=60.0)
+REFUSAL = Backoff(first=30.0, most=300.0)
+_PASSING = (TroubleKind.UNREACHABLE, TroubleKind.UNAUTHORIZED, TroubleKind.CREDENTIALS_MISSING)
+
+
+@dataclass
+class _Entry:
+    """One ask: who wants to know, what is known, and when it is to be asked (again)."""
+
+    askers: set[Ref] = field(default_factory=set)
+    answer: Answer[Any] | None = None
+    due: float | None = 0.0
+    failures: int = 0
+    asking: bool = False
+
+
+class Answers:
+    """Everything that is asked and answered; `changed` is called for each asker of an answer that has changed."""
+
+    def __init__(
+        self, registry: Registry, metrics: Metrics, clock: Clock, changed: Callable[[Ref], None], random: Random
+    ) -> None:
+        self._registry = registry
+        self._metrics = metrics
+        self._clock = clock
+        self._changed = changed
+        self._random = random
+        self._entries: dict[Ask[Any], _Entry] = {}
+        self._wanted: dict[Ref, tuple[Ask[Any], ...]] = {}
+        # Whose orders are on their way: those of one resource are carried out one after another.
+        self._ordering: set[Ref] = set()
+        self._kick = asyncio.Event()
+
+    def want(self, key: Ref, asks: Iterable[Ask[Any]]) -> None:
+        """From now on the resource wants to know just this, in this order."""
+        wanted = tuple(dict.fromkeys(asks))
+        before = self._wanted.get(key, ())
+        if wanted == before:
+            return
+        for ask in before:
+            if ask not in wanted:
+                self._leave(key, ask)
+        for ask in wanted:
+            self._entries.setdefault(ask, _Entry()).askers.add(key)
+        self._wanted[key] = wanted
+        if not wanted:
+            del self._wanted[key]
+        self._kick.set()
+
+    def known(self, key: Ref) -> Mapping[Ask[Any], Answer[Any]]:
+        """What is known of what the resource asked."""
+        entries = ((ask, self._entries[ask].answer) for ask in self._wanted.get(key, ()))
+        return {ask: answer for ask, answer in entries if answer is not None}
+
+    async def run(self) -> None:
+        """Ask what is due, until cancelled."""
+        async with asyncio.TaskGroup() as asking:
+            while True:
+                await self._until_due()
+                await asyncio.sleep(GATHER)
+                self._kick.clear()
+                self._ask_due(asking)
+
+    async def _until_due(self) -> None:
+        dues = (
+            entry.due
+            for ask, entry in self._entries.items()
+            if entry.due is not None and not entry.asking and self._may_go(ask, entry)
+        )
+        first = min(dues, default=None)
+        delay = None if first is None else max(first - _now(), 0.0)
+        try:
+            async with asyncio.timeout(delay):
+                await self._kick.wait()
+        except TimeoutError:
+            return
+
+    def _ask_due(self, asking: asyncio.TaskGroup) -> None:
+        now = _now()
+        due = [
+            ask for ask, entry in self._entries.items() if self._is_due(ask, entry, now) and self._may_go(ask, entry)
+        ]
+        reads: dict[Server, list[RegistryAsk[Any]]] = {}
+        for ask in due:
+            match ask:
+                case RegistryAsk() if ask.order:
+                    continue
+                case RegistryAsk():
+                    reads.setdefault(ask.server, []).append(ask)
+                case Scrape():
+                    asking.create_task(self._scrape(ask))
+        for server, together in reads.items():
+            asking.create_task(self._consult(server, together))
+        for key in sorted({key for ask in due if ask.order for key in self._entries[ask].askers}):
+            self._give_orders(asking, key, now)
+
+    def _give_orders(self, asking: asyncio.TaskGroup, key: Ref, now: float) -> None:
+        """The due orders of one resource go together, and only if none of its orders is on its way."""
+        if key in self._ordering:
+            return
+        orders = [ask for ask in self._wanted.get(key, ()) if ask.order and self._is_due(ask, self._entries[ask], now)]
+        first = next((ask for ask in orders if isinstance(ask, RegistryAsk)), None)
+        if first is not None:
+            same = [ask for ask in orders if isinstance(ask, RegistryAsk) and ask.server == first.server]
+            self._ordering.add(key)
+            asking.create_task(self._order(key, first.server, same))
+
+    def _is_due(self, ask: Ask[Any], entry: _Entry, now: float) -> bool:
+        """Reads that will be due soon go along with those that are due: one poll for each server, not for each ask."""
+        if entry.due is None or entry.asking:
+            return False
+        early = (
+            ask.every.total_seconds() / 2 if ask.every and not isinstance(ask, Scrape) and entry.failures == 0 else 0
+        )
+        return entry.due - early <= now
+
+    def _may_go(self, ask: Ask[Any], entry: _Entry) -> bool:
+        """What a resource asks after it gave an order is answered after the order was carried out."""
+        return ask.order or self._ordering.isdisjoint(entry.askers)
+
+    async def _order(self, key: Ref, server: Server, orders: Sequence[RegistryAsk[Any]]) -> None:
+        try:
+            await self._consult(server, orders)
+        finally:
+            self._ordering.discard(key)
+            self._kick.set()
+
+    async def _consult(self, server: Server, asks: Sequence[RegistryAsk[Any]]) -> None:
+        answers: Mapping[Any, Answer[Any]] = {}
+        self._begin(asks)
+        try:
+            answers = await self._registry.answer(server, asks)
+        except Exception:
+            log.exception("asking %s failed", server)
+        finally:
+            none = Trouble(TroubleKind.UNREACHABLE, f"{server} gave no answer; the operator's log says why")
+            for ask in asks:
+                self._settle(ask, answers.get(ask, none))
+
+    async def _scrape(self, ask: Scrape) -> None:
+        answer: Answer[Any] = Trouble(TroubleKind.UNREACHABLE, "the pods gave no answer; the operator's log says why")
+        self._begin((ask,))
+        try:
+            at = self._clock.now()
+            answer = Known(await self._metrics.scrape(ask), at)
+        except Exception:
+            log.exception("asking pods failed")
+        finally:
+            self._settle(ask, answer)
+
+    def _begin(self, asks: Iterable[Ask[Any]]) -> None:
+        for ask in asks:
+            self._entries[ask].asking = True
+
+    def _settle(self, ask: Ask[Any], answer: Answer[Any]) -> None:
+        """Keep an answer, tell those whom it is news to, and set when it is asked again."""
+        entry = self._entries[ask]
+        entry.asking = False
+        if not entry.askers:
+            del self._entries[ask]
+            return
+        news = _is_news(entry.answer, answer)
+        if news or isinstance(answer, Known):
+            entry.answer = answer
+        entry.failures = entry.failures + 1 if isinstance(answer, Trouble) else 0
+        entry.due = self._next(ask, answer, entry.failures)
+        if news:
+            for key in sorted(entry.askers):
+                self._changed(key)
+
+    def _next(self, ask: Ask[Any], answer: Answer[Any], failures: int) -> float | None:
+        if isinstance(answer, Trouble):
+            backoff = RETRY if answer.kind in _PASSING else REFUSAL
+            return _now() + backoff.delay(failures, self._random)
+        return None if ask.every is None else _now() + ask.every.total_seconds()
+
+    def _leave(self, key: Ref, ask: Ask[Any]) -> None:
+        entry = self._entries[ask]
+        entry.askers.discard(key)
+        if not entry.askers and not entry.asking:
+            del self._entries[ask]
+
+
+def _is_news(before: Answer[Any] | None, after: Answer[Any]) -> bool:
+    """Troubles of one kind are one trouble, whatever their words: an outage is told once."""
+    match before, after:
+        case Known(), Known():
+            return bool(before.value != after.value)
+        case Trouble(), Trouble():
+            return before.kind != after.kind
+        case _:
+            return True
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
