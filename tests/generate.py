@@ -1,8 +1,9 @@
 """What is generated and checked in: `make generate` makes it anew, `make check` says what is out of date.
 
-The resource definitions and the API reference come from the models in `operator/serinus/api`. The locks are hashed
-requirements without the address of any registry, so that they serve behind every mirror. A pin stays as it is while it
-fits; to take newer versions, remove the lock and generate.
+The resource definitions, in `crds/` and in the chart, and the API reference come from the models in
+`operator/serinus/api`, the page about settings from `operator/serinus/settings.py`. The locks are hashed requirements
+without the address of any registry, so that they serve behind every mirror. A pin stays as it is while it fits; to take
+newer versions, remove the lock and generate.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from serinus import settings_reference
 from serinus.api.generate import generated
 from tests.cluster.settings import CHECKOUT
 
@@ -53,7 +55,8 @@ def main(arguments: list[str]) -> int:
     if uv is None:
         print("error: uv is not on PATH\n  → make generate, which brings its own", file=sys.stderr)
         return 1
-    stale = [path for path, text in generated().items() if not _is_text(CHECKOUT / path, text, keep=not check)]
+    texts = generated() | {settings_reference.PATH: settings_reference.reference()}
+    stale = [path for path, text in texts.items() if not _is_text(CHECKOUT / path, text, keep=not check)]
     stale += [lock.path for lock in LOCKS if not _is_current(lock, uv, keep=not check)]
     for path in stale:
         print(f"error: {path} is out of date\n  → make generate" if check else f"{path}: made anew")

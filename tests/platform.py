@@ -16,8 +16,8 @@ CHART = CHECKOUT / "helm" / "serinus"
 EXAMPLES = CHECKOUT / "manifests" / "examples"
 NAMESPACE = "serinus"
 RELEASE = "serinus"
-# What the chart runs.
-COMPONENTS = ("mlflow", "gateway")
+# What the chart runs, and the images that its operator gives to others: each is a value of this name.
+COMPONENTS = ("mlflow", "gateway", "operator", "trainer", "server")
 JOB_SECONDS = 600.0
 RESTRICTED = {
     "pod-security.kubernetes.io/enforce": "restricted",
@@ -59,10 +59,10 @@ def install(target: Target) -> Platform:
 
 def helm_install(target: Target, namespace: str, values: Mapping[str, Mapping[str, Any]]) -> None:
     """Install or upgrade a release of the chart, with the images that were built here."""
-    chosen: dict[str, Any] = {
-        name: {"image": image_values(reference), **values.get(name, {})}
-        for name, reference in target.offer(COMPONENTS).items()
+    chosen: dict[str, dict[str, Any]] = {
+        name: {"image": image_values(reference)} for name, reference in target.offer(COMPONENTS).items()
     }
+    chosen |= {name: {**chosen.get(name, {}), **value} for name, value in values.items()}
     target.say("installing the chart")
     command = [str(target.helm), "upgrade", "--install", RELEASE, str(CHART), "--namespace", namespace]
     config = [f"--kubeconfig={target.kubectl.kubeconfig}"] if target.kubectl.kubeconfig else []

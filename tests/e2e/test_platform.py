@@ -217,7 +217,8 @@ def test_mlflow_keeps_runs_in_postgres_and_models_in_s3(where: Target, namespace
                 "existingSecret": "stores",
             },
         }
-        platform.helm_install(where, namespace, {"mlflow": mlflow, "gateway": {"enabled": False}})
+        off = {"enabled": False}
+        platform.helm_install(where, namespace, {"mlflow": mlflow, "gateway": off, "operator": off})
         _train(where, namespace)
         assert postgres.rows("select status from runs") == ["FINISHED"]
         assert postgres.rows("select name, version, current_stage from model_versions") == ["quickstart|1|None"]

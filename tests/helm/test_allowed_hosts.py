@@ -1,6 +1,7 @@
 """MLflow accepts the names and addresses under which a cluster reaches it, and refuses strangers."""
 
 from fnmatch import fnmatch
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -47,6 +48,12 @@ def patterns(helm: Helm) -> list[str]:
 )
 def test_it_answers_to(patterns: list[str], host: str) -> None:
     assert accepts(patterns, host)
+
+
+def test_it_answers_to_the_operator(helm: Helm, patterns: list[str]) -> None:
+    (operator,) = pod_specs(helm.manifests())["Deployment/serinus-operator"]["containers"]
+    (uri,) = [one["value"] for one in operator["env"] if one["name"] == "SERINUS_TRACKING_URI"]
+    assert accepts(patterns, urlsplit(uri).netloc)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def assert_restricted(pod: Manifest) -> None:
 def test_every_pod_is_restricted(helm: Helm, case: Path) -> None:
     for pod in pod_specs(helm.manifests(load(case))).values():
         assert_restricted(pod)
+        assert pod["enableServiceLinks"] is False
 
 
 def test_the_quickstart_job_is_restricted() -> None:
@@ -76,16 +77,16 @@ def test_the_quickstart_job_is_restricted() -> None:
     assert pod["automountServiceAccountToken"] is False
 
 
-def test_only_the_gateway_gets_a_token(helm: Helm) -> None:
+def test_only_who_talks_to_the_api_server_gets_a_token(helm: Helm) -> None:
     manifests = helm.manifests()
     with_token = {name for name, pod in pod_specs(manifests).items() if pod["automountServiceAccountToken"]}
-    assert with_token == {"Deployment/serinus-gateway"}
+    assert with_token == {"Deployment/serinus-gateway", "Deployment/serinus-operator"}
     assert all(account["automountServiceAccountToken"] is False for account in of_kind(manifests, "ServiceAccount"))
 
 
 def test_the_gateway_may_do_what_was_found_necessary_and_no_more(helm: Helm) -> None:
     manifests = helm.manifests()
-    (role,) = of_kind(manifests, "ClusterRole")
+    (role,) = [role for role in of_kind(manifests, "ClusterRole") if role["metadata"]["name"] == "serinus-gateway"]
     granted = {
         (group, resource, verb)
         for rule in role["rules"]
@@ -94,7 +95,8 @@ def test_the_gateway_may_do_what_was_found_necessary_and_no_more(helm: Helm) -> 
         for verb in rule["verbs"]
     }
     assert granted == GATEWAY_MAY
-    assert not of_kind(manifests, "Role")
+    bound = [*of_kind(manifests, "RoleBinding"), *of_kind(manifests, "ClusterRoleBinding")]
+    assert [one["kind"] for one in bound if one["subjects"][0]["name"] == "serinus-gateway"] == ["ClusterRoleBinding"]
 
 
 @each_case
@@ -105,7 +107,7 @@ def test_no_manifest_holds_a_secret(helm: Helm, case: Path) -> None:
     assert not re.search(r"://[^/\s]*:[^/\s]*@", text), "a URI with a password"
     for pod in pod_specs(manifests).values():
         for variable in [entry for container in pod["containers"] for entry in container.get("env", [])]:
-            if re.search("KEY|PASSWORD|SECRET|TOKEN", variable["name"]):
+            if re.search("KEY|PASSWORD|SECRET|TOKEN|USERNAME", variable["name"]):
                 assert "secretKeyRef" in variable["valueFrom"]
 
 

@@ -55,6 +55,29 @@ ANY_CLUSTER = "apiregistration.k8s.io/v1"
             "does not match",
             id="two hosts in one",
         ),
+        pytest.param({"operator": {"workers": 65}}, "at '/operator/workers'", "64", id="too many workers"),
+        pytest.param({"operator": {"replicas": -1}}, "at '/operator/replicas'", "0", id="fewer than none"),
+        pytest.param(
+            {"operator": {"logLevel": "WARN"}}, "at '/operator/logLevel'", "'WARNING'", id="another one's word"
+        ),
+        pytest.param(
+            {"operator": {"watchNamespaces": ["a,b"]}},
+            "at '/operator/watchNamespaces/0'",
+            "does not match",
+            id="two namespaces in one",
+        ),
+        pytest.param(
+            {"trainer": {"image": {"pullPolicy": "Always"}}},
+            "at '/trainer/image'",
+            "'pullPolicy' not allowed",
+            id="no pod of ours",
+        ),
+        pytest.param(
+            {"mlflow": {"externalUri": "https://user:password@mlflow.example.com"}},
+            "at '/mlflow/externalUri'",
+            "does not match",
+            id="a password in an address",
+        ),
     ],
 )
 def test_the_schema_refuses(helm: Helm, values: dict[str, Any], where: str, why: str) -> None:
@@ -75,6 +98,11 @@ def test_the_schema_refuses(helm: Helm, values: dict[str, Any], where: str, why:
             {"mlflow": {"enabled": False}},
             "mlflow.enabled is false and mlflow.externalUri is empty: set mlflow.externalUri",
             id="no server",
+        ),
+        pytest.param(
+            {"mlflow": {"credentials": {"existingSecret": "login"}}},
+            'mlflow.credentials.existingSecret is "login", but mlflow.enabled is true',
+            id="a login where there is none",
         ),
         pytest.param(
             {"gateway": {"existing": {"name": "public", "namespace": "infra"}}},
@@ -109,6 +137,13 @@ def test_a_cluster_without_the_gateway_api_is_told_what_to_apply(helm: Helm) -> 
     assert "or set gateway.enabled=false" in message
 
 
+def test_a_cluster_without_the_prometheus_operator_is_told_what_to_do(helm: Helm) -> None:
+    values = {"monitoring": {"serviceMonitor": {"enabled": True}}}
+    message = helm.error(values, apis=[ANY_CLUSTER, "gateway.networking.k8s.io/v1/HTTPRoute"])
+    assert "does not serve monitoring.coreos.com/v1" in message
+    assert "or set monitoring.serviceMonitor.enabled=false" in message
+
+
 @pytest.mark.parametrize(
     ("values", "apis"),
     [
@@ -137,3 +172,5 @@ def test_the_gateway_api_is_asked_for_only_where_it_matters(
 )
 def test_image_references(helm: Helm, image: dict[str, str], reference: str) -> None:
     assert f"image: {reference}\n" in helm.text({"mlflow": {"image": image}})
+    trainer = reference.replace("mlflow", "trainer")
+    assert f"value: {trainer}\n" in helm.text({"trainer": {"image": image}})
