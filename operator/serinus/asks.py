@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 type Pairs = tuple[tuple[str, str], ...]
 
@@ -26,6 +26,11 @@ class Server:
     uri: str
     namespace: str = ""
     secret: str = ""
+
+    @classmethod
+    def of(cls, uri: str, namespace: str, secret: str) -> Self:
+        """The server as a resource names it. Without a Secret of their own all namespaces mean the same."""
+        return cls(uri, namespace, secret) if secret else cls(uri)
 
     def __str__(self) -> str:
         return self.uri

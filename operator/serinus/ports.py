@@ -25,7 +25,7 @@ class Conflict(KubeError):
 
 
 class Missing(KubeError):
-    """The object, its namespace or its kind is not there (404)."""
+    """The object, its namespace or its kind is not there (404), or the namespace is about to go."""
 
 
 class Forbidden(KubeError):

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import process, tracking
-from tests.bench.process import Operator, seconds_since
+from tests import process
+from tests.bench import tracking
 from tests.cluster import cluster, settings
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.layout import Profile
 from tests.cluster.settings import CHECKOUT
+from tests.process import Operator, seconds_since
 
 MODELS = 20
 ON_PRETENDED_NODES = {"spec": {"tolerations": [{"operator": "Exists"}]}}
@@ -50,7 +51,7 @@ def measure(kubectl: Kubectl, address: str, number: int, folder: Path) -> Mappin
     for group in _chunks(_resources(number), 200):
         kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": group}))
     start = time.monotonic()
-    with process.running(str(kubectl.kubeconfig), address, 18081, folder / "first.log") as first:
+    with process.running(str(kubectl.kubeconfig), 18081, folder / "first.log", tracking_uri=address) as first:
         report["start"] = _at_work(kubectl, first, number, start)
         report["rest"] = _at_rest(first)
         report["takeover"] = _takeover(kubectl, address, first, folder)
@@ -58,7 +59,7 @@ def measure(kubectl: Kubectl, address: str, number: int, folder: Path) -> Mappin
 
 
 def _idle(kubectl: Kubectl, address: str, folder: Path) -> Mapping[str, Any]:
-    with process.running(str(kubectl.kubeconfig), address, 18080, folder / "idle.log") as operator:
+    with process.running(str(kubectl.kubeconfig), 18080, folder / "idle.log", tracking_uri=address) as operator:
         _until(operator.is_ready)
         time.sleep(5)
         return {"memory_mb": round(operator.memory(), 1), "cpu_s": operator.cpu()}
@@ -98,7 +99,7 @@ def _at_rest(operator: Operator) -> Mapping[str, Any]:
 
 def _takeover(kubectl: Kubectl, address: str, first: Operator, folder: Path) -> Mapping[str, Any]:
     """The leader is killed; how long until the other has reconciled a resource that was made just then."""
-    with process.running(str(kubectl.kubeconfig), address, 18082, folder / "second.log") as second:
+    with process.running(str(kubectl.kubeconfig), 18082, folder / "second.log", tracking_uri=address) as second:
         time.sleep(10)
         first.kill()
         start = time.monotonic()

@@ -194,7 +194,7 @@ TRAINING_JOB: Final[Reasons] = {
         Reason.OOM_KILLED,
         Reason.ERROR,
         Reason.EVICTED,
-        Reason.DEADLINE_EXCEEDED,
+        *_RUN_FAILURES,
     },
     ConditionType.GATE_PASSED: {
         Reason.ALL_CHECKS_PASSED,
@@ -220,6 +220,7 @@ MODEL_DEPLOYMENT: Final[Reasons] = {
         Reason.ROLLED_BACK,
         Reason.NO_READY_REPLICAS,
         *_HELD,
+        *_ROLLOUT_PROGRESS,
         *_ROLLOUT_STOPPED,
     },
     ConditionType.AVAILABLE: {Reason.MINIMUM_REPLICAS_AVAILABLE, Reason.NO_READY_REPLICAS},

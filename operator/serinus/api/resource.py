@@ -79,6 +79,7 @@ class Resource(Wire):
         f"self.metadata.name.size() <= {names.RESOURCE_NAME_LENGTH} && self.metadata.name.matches('{_NAME}')",
         f"metadata.name must have {names.RESOURCE_NAME_LENGTH} characters at most, a letter first, then letters, "
         "digits or '-', for the names of Services and pods are made from it: choose another name",
+        at_creation=True,
     )
     def _name_leaves_room(self) -> bool:
         name = self.metadata.name

@@ -19,17 +19,25 @@ class Rule:
 
     `expression` is CEL for a message that names the value; `message` stands in where that cannot be evaluated.
     As metadata of an annotated type a rule is about that value; as an attribute of a model, about the whole model.
+    A rule about what cannot change is one for the API server `at_creation` only.
     """
 
     cel: str
     message: str
     holds: Callable[[Any], bool]
     expression: str = ""
+    at_creation: bool = False
 
-    def wire(self) -> dict[str, str]:
+    def wire(self) -> dict[str, str | bool]:
         """The rule as `x-kubernetes-validations` has it."""
-        wire = {"rule": self.cel, "message": self.message}
-        return wire | ({"messageExpression": self.expression} if self.expression else {})
+        expression = {"messageExpression": self.expression} if self.expression else {}
+        return {**self._condition(), "message": self.message, **expression}
+
+    def _condition(self) -> dict[str, str | bool]:
+        """What was stored under an earlier definition must not be refused for ever: its status could not be written."""
+        if self.at_creation:
+            return {"rule": f"oldSelf.hasValue() || ({self.cel})", "optionalOldSelf": True}
+        return {"rule": self.cel}
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -44,9 +52,11 @@ class Rule:
         return value
 
 
-def rule[T](cel: str, message: str, *, expression: str = "") -> Callable[[Callable[[T], bool]], Rule]:
+def rule[T](
+    cel: str, message: str, *, expression: str = "", at_creation: bool = False
+) -> Callable[[Callable[[T], bool]], Rule]:
     """Make a method of a model the Python side of a rule."""
-    return lambda holds: Rule(cel, message, holds, expression)
+    return lambda holds: Rule(cel, message, holds, expression, at_creation)
 
 
 @cache

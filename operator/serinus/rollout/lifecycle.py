@@ -5,7 +5,6 @@ once they are ready, and only then those of before go.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from serinus import objects
@@ -19,20 +18,12 @@ from serinus.objects import DEPLOYMENT, SERVICE, Manifest
 from serinus.plan import Apply, Defaults, Delete, Facts, Plan
 from serinus.progress import Said, conditions, progressing, settled, stalled, transitions, updated
 from serinus.rollout import manifests
+from serinus.rollout.manifests import Revision
 
 
 def plan(resource: ModelDeployment, facts: Facts, defaults: Defaults) -> Plan:
     """The next step of a ModelDeployment."""
     return _Step(resource, facts, defaults).plan()
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """The revision that is to serve."""
-
-    version: str
-    revision: str
-    image: str
 
 
 class _Step:
@@ -44,9 +35,10 @@ class _Step:
         self.status = resource.status
         registry = resource.spec.registry
         uri = registry.uri or defaults.tracking_uri
-        self.server = Server(uri, resource.metadata.namespace, registry.credentials_secret)
+        self.server = Server.of(uri, resource.metadata.namespace, registry.credentials_secret)
         self.image = resource.spec.server.image or defaults.server_image
         model = resource.spec.model
+        self._model = model.name
         self.ask = ResolveVersion(
             server=self.server,
             model=model.name,
@@ -61,7 +53,9 @@ class _Step:
             return self._say(stalled(Reason.CONFIGURATION_MISSING, self._missing()))
         answer = self.facts.answer(self.ask)
         if isinstance(answer, Known) and isinstance(answer.value, ModelVersion) and answer.value.ready:
-            return self._serve(self._wanted(answer.value.version), self._resolved(answer.value))
+            version = answer.value.version
+            about = Said(ConditionType.MODEL_RESOLVED, "True", Reason.RESOLVED, f"version {version}")
+            return self._serve(self._revision(self._model, version), self._resolved(answer.value), (about,))
         return self._unresolved(answer)
 
     def _missing(self) -> str:
@@ -69,12 +63,19 @@ class _Step:
             return "no MLflow server is known: set spec.registry.uri, or SERINUS_TRACKING_URI of the operator"
         return "no image is known: set spec.server.image, or SERINUS_SERVER_IMAGE of the operator"
 
-    def _wanted(self, version: str) -> _Wanted:
-        """What was resolved for a revision stays with it; only a new one takes the operator's image of today."""
-        revision = objects.digest({"version": version, "server": significant(self.resource.spec.server)})
-        stable = self.status.stable
-        image = stable.image if stable and stable.revision == revision and stable.image else self.image
-        return _Wanted(version, revision, image)
+    def _revision(self, model: str, version: str) -> Revision:
+        """What was resolved for a revision stays with it; only a new one takes what the operator says today."""
+        what = {
+            "model": model,
+            "version": version,
+            "registry": self.resource.spec.registry.uri,
+            "server": significant(self.resource.spec.server),
+        }
+        identity = objects.digest(what)
+        places = (self.status.stable, self.status.canary)
+        kept = next((one for one in places if one is not None and one.revision == identity), None)
+        image, registry = (kept.image, kept.registry_uri) if kept else ("", "")
+        return Revision(identity, model, version, image or self.image, registry or self.server.uri)
 
     def _resolved(self, found: ModelVersion) -> ResolvedModel:
         model = self.resource.spec.model
@@ -97,7 +98,7 @@ class _Step:
             return self._keep(())
         reason, message = _why_not(answer)
         about = Said(ConditionType.MODEL_RESOLVED, "False", reason, message)
-        if self._serving():
+        if self._serving() or self.status.canary:
             return self._keep((about,))
         if reason == Reason.UNREACHABLE:
             return self._say((*progressing(Reason.RESOLVING_MODEL, message), about))
@@ -107,28 +108,40 @@ class _Step:
         """Go on with the version that was resolved last."""
         resolved = self.status.resolved
         if resolved is None:
-            return self._say(said or progressing(Reason.RESOLVING_MODEL, "asking for the version"))
-        return self._serve(self._wanted(resolved.version), resolved, said)
+            return self._say((*progressing(Reason.RESOLVING_MODEL, "asking for the version"), *said))
+        return self._serve(self._revision(resolved.name, resolved.version), resolved, said)
 
-    def _serve(self, wanted: _Wanted, resolved: ResolvedModel, said: tuple[Said, ...] = ()) -> Plan:
-        manifest = manifests.deployment(self.resource, wanted.revision, wanted.version, wanted.image, self.server.uri)
-        apply = [Apply(DEPLOYMENT, manifest)]
-        delete: tuple[Delete, ...] = ()
-        ready, total = self._ready(wanted.revision), manifests.replicas(self.resource)
-        if ready >= total or self._serving() == wanted.revision:
-            apply.append(Apply(SERVICE, manifests.service(self.resource, wanted.revision)))
-            delete = self._others(wanted.revision)
-        elif self._serving():
-            apply.append(Apply(SERVICE, manifests.service(self.resource, self._serving())))
-        model = said or (Said(ConditionType.MODEL_RESOLVED, "True", Reason.RESOLVED, f"version {wanted.version}"),)
-        told = (*self._progress(wanted, ready, total), *model, *self._available())
+    def _serve(self, wanted: Revision, resolved: ResolvedModel, said: tuple[Said, ...]) -> Plan:
+        """The pods that are wanted are there, beside those that serve, until the Service leads to them."""
+        ready, total = self._ready(wanted.id), manifests.replicas(self.resource)
+        before = self._serving() or self._stable_there()
+        serving = wanted.id if ready >= total or before == wanted.id else before
+        wants = [Apply(DEPLOYMENT, manifests.deployment(self.resource, one)) for one in (*self._kept(wanted), wanted)]
+        if serving:
+            wants.append(Apply(SERVICE, manifests.service(self.resource, serving)))
+        # Those of before go when the Service was seen to lead elsewhere, not in the moment in which it is moved.
+        delete = self._others(wanted.id) if self._serving() == wanted.id else ()
+        told = (*self._progress(wanted, ready, total), *said, *self._available())
         changes = {"resolved": resolved, **self._places(wanted, ready, total)}
-        return self._say(told, changes=changes, apply=tuple(apply), delete=delete)
+        return self._say(told, changes=changes, apply=tuple(wants), delete=delete)
+
+    def _kept(self, wanted: Revision) -> tuple[Revision, ...]:
+        """The revision that serves, as far as the spec still says what it is: it is kept as it was until it goes."""
+        stable = self.status.stable
+        if stable is None or wanted.id in {stable.revision, self._serving()}:
+            return ()
+        same = self._revision(self._model, stable.version)
+        return (same,) if same.id == stable.revision else ()
 
     def _serving(self) -> str:
         """The revision that the Service leads to; empty as long as there is none."""
         service = next(iter(self.facts.of(SERVICE)), None)
         return "" if service is None else str(service["spec"].get("selector", {}).get(Label.REVISION, ""))
+
+    def _stable_there(self) -> str:
+        """Who served before the Service was lost."""
+        stable = self.status.stable
+        return stable.revision if stable and stable.revision in self._deployments() else ""
 
     def _deployments(self) -> dict[str, Manifest]:
         return {objects.labels(one).get(Label.REVISION, ""): one for one in self.facts.of(DEPLOYMENT)}
@@ -149,32 +162,32 @@ class _Step:
             return (Said(ConditionType.AVAILABLE, "True", reason, message),)
         return (Said(ConditionType.AVAILABLE, "False", Reason.NO_READY_REPLICAS, "no pod is ready yet"),)
 
-    def _progress(self, wanted: _Wanted, ready: int, total: int) -> tuple[Said, ...]:
-        if ready >= total and self._serving() == wanted.revision:
+    def _progress(self, wanted: Revision, ready: int, total: int) -> tuple[Said, ...]:
+        if ready >= total and self._serving() == wanted.id:
             return settled(Reason.ROLLOUT_COMPLETE, f"version {wanted.version} serves with {ready} of {total} pods")
         words = f"version {wanted.version} has {ready} of {total} pods ready"
         return progressing(Reason.SCALING, words, ready="False" if self._serving() else "Unknown")
 
-    def _places(self, wanted: _Wanted, ready: int, total: int) -> dict[str, object]:
-        serving = self._serving() == wanted.revision
+    def _places(self, wanted: Revision, ready: int, total: int) -> dict[str, object]:
+        serving = self._serving() == wanted.id
         place = RevisionStatus(
-            revision=wanted.revision,
+            revision=wanted.id,
             version=wanted.version,
             image=wanted.image,
-            registry_uri=self.server.uri,
+            registry_uri=wanted.registry,
             replicas=total,
             ready_replicas=ready,
             weight=100 if serving else 0,
             since=self._since(wanted),
         )
-        selector = f"{Label.MODEL_DEPLOYMENT}={self.resource.metadata.name},{Label.REVISION}={wanted.revision}"
+        selector = f"{Label.MODEL_DEPLOYMENT}={self.resource.metadata.name},{Label.REVISION}={wanted.id}"
         if serving:
             return {"stable": place, "canary": None, "replicas": ready, "selector": selector}
         return {"canary": place}
 
-    def _since(self, wanted: _Wanted) -> datetime:
+    def _since(self, wanted: Revision) -> datetime:
         places = (self.status.stable, self.status.canary)
-        known = (one.since for one in places if one is not None and one.revision == wanted.revision)
+        known = (one.since for one in places if one is not None and one.revision == wanted.id)
         return next(known, None) or self.facts.now
 
     def _say(
@@ -199,7 +212,9 @@ class _Step:
             },
         )
         events = transitions(self.status.conditions, after)
-        return Plan(status=status, apply=apply, delete=delete, events=events, ask=(self.ask,))
+        return Plan(
+            status=status, apply=apply, delete=delete, events=events, ask=(self.ask,) if self.server.uri else ()
+        )
 
 
 def _phase(truths: Mapping[str, str]) -> str:

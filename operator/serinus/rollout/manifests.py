@@ -1,14 +1,26 @@
 """What a ModelDeployment makes: a Deployment for each revision, and the Service that leads to the one that serves."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from serinus import pods
 from serinus.api.modeldeployment import ModelDeployment
-from serinus.api.names import Label
+from serinus.api.names import Environment, Label
 from serinus.objects import DEPLOYMENT, SERVICE, Manifest
 
 CONTAINER: Final = "server"
 PORT: Final = 8080
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision, with what was resolved for it."""
+
+    id: str
+    model: str
+    version: str
+    image: str
+    registry: str
 
 
 def deployment_name(resource: ModelDeployment, revision: str) -> str:
@@ -16,18 +28,16 @@ def deployment_name(resource: ModelDeployment, revision: str) -> str:
     return pods.child_name(resource.metadata.name, revision)
 
 
-def deployment(resource: ModelDeployment, revision: str, version: str, image: str, uri: str) -> Manifest:
+def deployment(resource: ModelDeployment, revision: Revision) -> Manifest:
     """The pods of a revision."""
-    told = {Label.MODEL_DEPLOYMENT: resource.metadata.name, Label.REVISION: revision}
+    chosen = {Label.MODEL_DEPLOYMENT: resource.metadata.name, Label.REVISION: revision.id}
+    told = {**chosen, Label.VERSION: revision.version}
     spec = {
         "replicas": replicas(resource),
-        "selector": {"matchLabels": told},
-        "template": pods.template(
-            _pod(resource, version, image, uri), {**told, Label.VERSION: version}, resource.spec.server.pod_template
-        ),
+        "selector": {"matchLabels": chosen},
+        "template": pods.template(_pod(resource, revision), told, resource.spec.server.pod_template),
     }
-    name = deployment_name(resource, revision)
-    return pods.child(DEPLOYMENT, resource, name, {**told, Label.VERSION: version}, spec)
+    return pods.child(DEPLOYMENT, resource, deployment_name(resource, revision.id), told, spec)
 
 
 def service(resource: ModelDeployment, revision: str) -> Manifest:
@@ -46,21 +56,21 @@ def replicas(resource: ModelDeployment) -> int:
     return resource.spec.server.replicas or 1
 
 
-def _pod(resource: ModelDeployment, version: str, image: str, uri: str) -> dict[str, Any]:
+def _pod(resource: ModelDeployment, revision: Revision) -> dict[str, Any]:
     server = resource.spec.server
     container: dict[str, Any] = {
         "name": CONTAINER,
-        "image": image,
+        "image": revision.image,
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "readinessProbe": {"httpGet": {"path": "/ping", "port": PORT}, "periodSeconds": 5},
         "securityContext": pods.CONTAINER_SECURITY,
         **pods.env(server.env),
     }
     ours = [
-        {"name": "MLFLOW_TRACKING_URI", "value": uri},
-        {"name": "MODEL_URI", "value": f"models:/{resource.spec.model.name}/{version}"},
+        {"name": Environment.TRACKING_URI, "value": revision.registry},
+        {"name": "MODEL_URI", "value": f"models:/{revision.model}/{revision.version}"},
     ]
-    container["env"] = [*ours, *container.get("env", [])]
+    container["env"] = pods.merged(ours, container.get("env", []))
     if resources := server.resources.wire():
         container["resources"] = resources
     return {

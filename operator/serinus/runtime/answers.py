@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from random import Random
 from typing import Any
 
@@ -70,6 +71,9 @@ class Answers:
         if not wanted:
             del self._wanted[key]
         self._kick.set()
+        # What another one's ask has brought is news to this one, who has planned without it.
+        if any(ask not in before and self._entries[ask].answer is not None for ask in wanted):
+            self._changed(key)
 
     def known(self, key: Ref) -> Mapping[Ask[Any], Answer[Any]]:
         """What is known of what the resource asked."""
@@ -100,47 +104,62 @@ class Answers:
             return
 
     def _ask_due(self, asking: asyncio.TaskGroup) -> None:
+        """Everything that is due is on its way when this returns, so that nothing is asked twice."""
         now = _now()
-        due = [
-            ask for ask, entry in self._entries.items() if self._is_due(ask, entry, now) and self._may_go(ask, entry)
-        ]
-        reads: dict[Server, list[RegistryAsk[Any]]] = {}
+        due = [ask for ask, entry in self._entries.items() if self._is_due(ask, entry, now)]
         for ask in due:
-            match ask:
-                case RegistryAsk() if ask.order:
-                    continue
-                case RegistryAsk():
-                    reads.setdefault(ask.server, []).append(ask)
-                case Scrape():
-                    asking.create_task(self._scrape(ask))
-        for server, together in reads.items():
-            asking.create_task(self._consult(server, together))
+            if isinstance(ask, Scrape):
+                self._begin((ask,))
+                asking.create_task(self._scrape(ask))
+        for server, reads in self._reads(due, now).items():
+            self._begin(reads)
+            asking.create_task(self._consult(server, reads))
         for key in sorted({key for ask in due if ask.order for key in self._entries[ask].askers}):
             self._give_orders(asking, key, now)
 
-    def _give_orders(self, asking: asyncio.TaskGroup, key: Ref, now: float) -> None:
-        """The due orders of one resource go together, and only if none of its orders is on its way."""
-        if key in self._ordering:
-            return
-        orders = [ask for ask in self._wanted.get(key, ()) if ask.order and self._is_due(ask, self._entries[ask], now)]
-        first = next((ask for ask in orders if isinstance(ask, RegistryAsk)), None)
-        if first is not None:
-            same = [ask for ask in orders if isinstance(ask, RegistryAsk) and ask.server == first.server]
-            self._ordering.add(key)
-            asking.create_task(self._order(key, first.server, same))
-
     def _is_due(self, ask: Ask[Any], entry: _Entry, now: float) -> bool:
-        """Reads that will be due soon go along with those that are due: one poll for each server, not for each ask."""
-        if entry.due is None or entry.asking:
-            return False
-        early = (
-            ask.every.total_seconds() / 2 if ask.every and not isinstance(ask, Scrape) and entry.failures == 0 else 0
-        )
-        return entry.due - early <= now
+        return entry.due is not None and entry.due <= now and not entry.asking and self._may_go(ask, entry)
 
     def _may_go(self, ask: Ask[Any], entry: _Entry) -> bool:
-        """What a resource asks after it gave an order is answered after the order was carried out."""
-        return ask.order or self._ordering.isdisjoint(entry.askers)
+        """What a resource asks after an order is answered after it was carried out, and orders come in turn."""
+        if ask.order:
+            return any(key not in self._ordering and self._orders(key)[0] == ask for key in entry.askers)
+        return self._ordering.isdisjoint(entry.askers)
+
+    def _reads(self, due: Iterable[Ask[Any]], now: float) -> Mapping[Server, list[RegistryAsk[Any]]]:
+        """The reads that are due, by server. What will be due soon goes along: a server is polled, and not an ask."""
+        reads: dict[Server, list[RegistryAsk[Any]]] = {}
+        for ask in due:
+            if isinstance(ask, RegistryAsk) and not ask.order:
+                reads.setdefault(ask.server, []).append(ask)
+        if reads:
+            for ask, entry in self._entries.items():
+                if isinstance(ask, RegistryAsk) and ask.server in reads and self._goes_along(ask, entry, now):
+                    reads[ask.server].append(ask)
+        return reads
+
+    def _goes_along(self, ask: Ask[Any], entry: _Entry, now: float) -> bool:
+        if ask.order or entry.asking or entry.due is None or entry.due <= now or not self._may_go(ask, entry):
+            return False
+        return entry.failures > 0 or (ask.every is not None and entry.due - ask.every.total_seconds() / 2 <= now)
+
+    def _orders(self, key: Ref) -> list[RegistryAsk[Any]]:
+        """The orders of a resource that are not carried out yet, in their order."""
+        wanted = (ask for ask in self._wanted.get(key, ()) if isinstance(ask, RegistryAsk) and ask.order)
+        return [ask for ask in wanted if self._entries[ask].due is not None]
+
+    def _give_orders(self, asking: asyncio.TaskGroup, key: Ref, now: float) -> None:
+        """The next orders of a resource to one server go together, none before those that were given earlier."""
+        left = self._orders(key)
+        together = list(takewhile(lambda ask: self._goes_with(left[0], ask, now), left))
+        if together and key not in self._ordering:
+            self._ordering.add(key)
+            self._begin(together)
+            asking.create_task(self._order(key, left[0].server, together))
+
+    def _goes_with(self, first: RegistryAsk[Any], ask: RegistryAsk[Any], now: float) -> bool:
+        entry = self._entries[ask]
+        return ask.server == first.server and not entry.asking and entry.due is not None and entry.due <= now
 
     async def _order(self, key: Ref, server: Server, orders: Sequence[RegistryAsk[Any]]) -> None:
         try:
@@ -151,26 +170,22 @@ class Answers:
 
     async def _consult(self, server: Server, asks: Sequence[RegistryAsk[Any]]) -> None:
         answers: Mapping[Any, Answer[Any]] = {}
-        self._begin(asks)
         try:
             answers = await self._registry.answer(server, asks)
         except Exception:
             log.exception("asking %s failed", server)
-        finally:
-            none = Trouble(TroubleKind.UNREACHABLE, f"{server} gave no answer; the operator's log says why")
-            for ask in asks:
-                self._settle(ask, answers.get(ask, none))
+        none = Trouble(TroubleKind.UNREACHABLE, f"{server} gave no answer; the operator's log says why")
+        for ask in asks:
+            self._settle(ask, answers.get(ask, none))
 
     async def _scrape(self, ask: Scrape) -> None:
         answer: Answer[Any] = Trouble(TroubleKind.UNREACHABLE, "the pods gave no answer; the operator's log says why")
-        self._begin((ask,))
         try:
             at = self._clock.now()
             answer = Known(await self._metrics.scrape(ask), at)
         except Exception:
             log.exception("asking pods failed")
-        finally:
-            self._settle(ask, answer)
+        self._settle(ask, answer)
 
     def _begin(self, asks: Iterable[Ask[Any]]) -> None:
         for ask in asks:
@@ -180,6 +195,7 @@ class Answers:
         """Keep an answer, tell those whom it is news to, and set when it is asked again."""
         entry = self._entries[ask]
         entry.asking = False
+        self._kick.set()
         if not entry.askers:
             del self._entries[ask]
             return

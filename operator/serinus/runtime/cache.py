@@ -62,6 +62,8 @@ class Cache:
             return self._bury(ref, uid, before)
         if uid in self._graves or (before is not None and objects.version(before) >= objects.version(manifest)):
             return frozenset()
+        if before is not None and objects.uid(before) != uid:
+            self._graves[objects.uid(before)] = None
         trimmed = _trimmed(ref.kind in self._resources, ref.kind, manifest)
         self._put(ref, before, trimmed)
         return frozenset({*self._concerned(ref, trimmed), *(self._concerned(ref, before) if before else ())})

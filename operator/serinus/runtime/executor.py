@@ -10,7 +10,7 @@ from serinus.api import names
 from serinus.api.scalars import timestamp
 from serinus.objects import EVENT, Manifest, Ref
 from serinus.plan import Apply, Delete, Event, Kind, Plan
-from serinus.ports import Clock, Conflict, Kube, KubeError, Missing
+from serinus.ports import Clock, Conflict, Forbidden, Kube, KubeError, Missing, Refused
 from serinus.runtime.cache import Cache
 from serinus.runtime.settled import is_settled, sealed
 
@@ -20,8 +20,16 @@ log = logging.getLogger(__name__)
 _NAME_LENGTH = 200
 
 
+# By these an object says that it is ours, and for which resource.
+_OWN_LABELS = (names.Label.MANAGED_BY, names.Label.TRAINING_JOB, names.Label.MODEL_DEPLOYMENT)
+
+
 class NameTaken(KubeError):
     """An object of that name is there and is not ours: it is reported, and never overwritten."""
+
+
+class Untold(Forbidden):
+    """The status itself may not be written: that can be said in the log alone."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,15 @@ class Executor:
         wanted = sealed(apply.manifest)
         ref = objects.ref_of(apply.kind, wanted)
         seen = self._cache.get(ref)
-        live = seen or await self._look(ref)
+        live = seen or await self._kube.get(ref)
         if live is None:
             self._keep(ref, wanted, await self._kube.apply(apply.kind, wanted))
             return True
-        self._must_be_ours(ref, live, resource)
-        if apply.once or is_settled(live, wanted) or self._was_applied(ref, live, wanted):
+        self._must_be_ours(ref, live, wanted, resource)
+        if seen is None:
+            self._cache.observe(ref.kind, live)
+        is_made = apply.once and objects.controller(live)
+        if is_made or is_settled(live, wanted) or self._was_applied(ref, live, wanted):
             return seen is None
         this = {**wanted, "metadata": {**wanted["metadata"], "uid": objects.uid(live)}}
         self._keep(ref, wanted, await self._kube.apply(apply.kind, this))
@@ -87,11 +98,15 @@ class Executor:
         try:
             stored = await self._kube.patch_status(ref, patch, str(resource["metadata"]["resourceVersion"]))
         except Missing:
-            self._cache.observe(ref.kind, resource, gone=True)
+            # Or its kind is not served for a while.
+            if await self._kube.get(ref) is None:
+                self._cache.observe(ref.kind, resource, gone=True)
             raise
         except Conflict:
             await self._look(ref)
             raise
+        except (Forbidden, Refused) as error:
+            raise Untold(str(error)) from error
         self._cache.observe(ref.kind, stored)
         return stored
 
@@ -102,10 +117,10 @@ class Executor:
             self._cache.observe(ref.kind, live)
         return live
 
-    def _must_be_ours(self, ref: Ref, live: Manifest, resource: Manifest) -> None:
+    def _must_be_ours(self, ref: Ref, live: Manifest, wanted: Manifest, resource: Manifest) -> None:
         """Ours is what this resource controls, or what bears its labels and is controlled by nobody."""
         owner, mine = objects.controller(live), objects.uid(resource)
-        bears_labels = objects.labels(live).get(names.Label.MANAGED_BY) == names.MANAGER
+        bears_labels = all(objects.labels(live).get(one) == objects.labels(wanted).get(one) for one in _OWN_LABELS)
         if owner != mine and not bears_labels:
             raise NameTaken(
                 f"{ref} is there and was not made by the operator: delete or rename it, or rename this resource"

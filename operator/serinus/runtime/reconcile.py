@@ -1,6 +1,5 @@
 """One pass over one resource: parse, observe, plan, execute. The same for every kind."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +14,7 @@ from serinus.ports import Clock, Forbidden, KubeError, Refused
 from serinus.progress import conditions, stalled, transitions, updated
 from serinus.runtime.answers import Answers
 from serinus.runtime.cache import Cache
-from serinus.runtime.executor import Executor, NameTaken
-
-log = logging.getLogger(__name__)
-
-# How the API server says that a namespace is going: nobody reads a status there.
-_TERMINATING = "because it is being terminated"
+from serinus.runtime.executor import Executor, NameTaken, Untold
 
 
 class Reconciler:
@@ -74,9 +68,9 @@ class Reconciler:
         """Execute; what the API server will not have is told in the status, and tried again later all the same."""
         try:
             return await self._executor.execute(kind, resource, plan)
+        except Untold:
+            raise
         except (Forbidden, Refused, NameTaken) as error:
-            if _TERMINATING in str(error):
-                raise
             await self._executor.report(kind, resource, self._stall(kind, resource, _reason(error), str(error)))
             raise
 

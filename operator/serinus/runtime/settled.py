@@ -1,7 +1,7 @@
 """Whether a child is as it should be, so that a settled one costs no request."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from serinus import objects
@@ -28,11 +28,13 @@ def is_settled(live: Manifest, wanted: Manifest) -> bool:
 
 def contains(live: Any, wanted: Any) -> bool:  # noqa: ANN401 (any JSON)
     """Whether all that is wanted is there, however the API server writes it."""
+    if live is None and _is_empty(wanted):
+        return True
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(contains(live.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         return isinstance(live, Sequence) and not isinstance(live, str) and _contains_items(live, wanted)
-    return bool(live == wanted) or _is_nothing(live, wanted) or _is_same_quantity(live, wanted)
+    return bool(live == wanted) or _is_same_quantity(live, wanted)
 
 
 def _contains_items(live: Sequence[Any], wanted: Sequence[Any]) -> bool:
@@ -43,9 +45,11 @@ def _contains_items(live: Sequence[Any], wanted: Sequence[Any]) -> bool:
     return len(live) == len(wanted) and all(map(contains, live, wanted))
 
 
-def _is_nothing(live: object, wanted: object) -> bool:
+def _is_empty(value: object) -> bool:
     """The API server leaves out what is empty."""
-    return live is None and wanted in ("", None, False, 0)
+    if isinstance(value, Mapping):
+        return all(map(_is_empty, value.values()))
+    return value in ("", None, False, 0, (), [])
 
 
 def _is_same_quantity(live: object, wanted: object) -> bool:
@@ -54,7 +58,7 @@ def _is_same_quantity(live: object, wanted: object) -> bool:
         return False
     try:
         return _number(live) == _number(wanted)
-    except (InvalidOperation, KeyError):
+    except (DecimalException, KeyError):
         return False
 
 

@@ -5,7 +5,7 @@ again: runs by their tags, Jobs by their labels.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -68,7 +68,7 @@ class _Step:
         resolved = self.status.resolved
         tracking = job.spec.tracking
         uri = (resolved.tracking_uri if resolved else "") or tracking.uri or defaults.tracking_uri
-        self.server = Server(uri, job.metadata.namespace, tracking.credentials_secret)
+        self.server = Server.of(uri, job.metadata.namespace, tracking.credentials_secret)
         self.image = (resolved.image if resolved else "") or manifests.image_of(job, defaults)
         self.experiment = tracking.experiment or f"{job.metadata.namespace}/{job.metadata.name}"
         # Everything that this step rests on is asked for as long as it is needed: an answer lives no longer.
@@ -76,16 +76,16 @@ class _Step:
 
     def plan(self) -> Plan:
         """Finished is finished; else what is stale stops first, then the run is found or opened, then it trains."""
-        if not self.server.uri or not self.image:
-            return self._say("Pending", stalled(Reason.CONFIGURATION_MISSING, self._missing()))
         if self.status.finished_at is not None:
             return self._finished()
-        if stale := self._stale():
+        if not self.server.uri or not self.image:
+            return self._say("Pending", stalled(Reason.CONFIGURATION_MISSING, self._missing()))
+        if self._job_end() is None and (stale := self._stale()):
             message = f"stopping what runs for an earlier spec: {', '.join(one['metadata']['name'] for one in stale)}"
             said = progressing(Reason.STOPPING, message)
             jobs = (one for one in stale if one["kind"] == JOB.kind)
             return self._say("Pending", said, delete=tuple(self._delete(one) for one in jobs))
-        if self.status.run and self.status.attempt and not self.job.spec.suspend:
+        if self.status.run and self.status.attempt and (not self.job.spec.suspend or self._job_end()):
             return self._training(self.status.run, self.status.attempt, {})
         return self._open()
 
@@ -105,6 +105,15 @@ class _Step:
             and not (one["kind"] == POD.kind and one.get("status", {}).get("phase") in {"Succeeded", "Failed"})
         ]
 
+    def _job(self) -> Manifest | None:
+        """The Job of this revision; of two by accident the later attempt's."""
+        mine = [one for one in self.facts.of(JOB) if objects.labels(one).get(names.Label.REVISION) == self.revision]
+        return max(mine, key=_attempt_of, default=None)
+
+    def _job_end(self) -> _End | None:
+        job = self._job()
+        return _end(job) if job is not None else None
+
     def _delete(self, child: Manifest) -> Delete:
         return Delete(Ref(JOB, self.job.metadata.namespace, child["metadata"]["name"]), objects.uid(child))
 
@@ -118,13 +127,15 @@ class _Step:
             since=str(self.job.metadata.generation),
         )
         found = self._ask(find)
+        if found is None and self.status.phase == "Suspended" and self.job.spec.suspend:
+            return Plan(status=self.status, ask=tuple(self.asks))
         if not isinstance(found, Known):
             return self._wait(found, Reason.PENDING, _OPENING)
         mine = [run for run in found.value if run.tags.get(REVISION_TAG) == self.revision]
         for closing in [self._ask(stray) for stray in self._strays(found.value, mine)]:
             if not isinstance(closing, Known):
                 return self._wait(closing, Reason.STOPPING, "closing earlier runs")
-        return self._suspended() if self.job.spec.suspend else self._opened(mine)
+        return self._suspended() if self.job.spec.suspend and not self._job_end() else self._opened(mine)
 
     def _ask[T](self, ask: Ask[T]) -> Answer[T] | None:
         self.asks.append(ask)
@@ -132,20 +143,28 @@ class _Step:
 
     def _strays(self, found: tuple[Run, ...], mine: list[Run]) -> tuple[EndRun, ...]:
         """Runs that nobody works on: all but the one of this revision, and that one too while suspended."""
-        kept = [] if self.job.spec.suspend else [run.id for run in mine]
+        kept = [] if self.job.spec.suspend and not self._job_end() else [run.id for run in mine]
+        why = "Suspended" if self.job.spec.suspend else "Superseded"
         return tuple(
-            EndRun(server=self.server, run_id=run.id, end="KILLED", tags=pairs({_reason_tag(): "Superseded"}))
+            EndRun(server=self.server, run_id=run.id, end="KILLED", tags=pairs({_reason_tag(): why}))
             for run in found
             if run.status == "RUNNING" and run.id not in kept
         )
 
     def _opened(self, mine: list[Run]) -> Plan:
+        job = self._job()
         over = next((run for run in mine if run.status in {"FINISHED", "FAILED"}), None)
-        if over is not None:
-            return self._ended(over, _End(over.status == "FINISHED", Reason.COMPLETED, f"run {over.id} {over.status}"))
+        if over is not None and job is None:
+            return self._ended(over, _told(over), {"attempt": _number(over.tags.get(ATTEMPT_TAG)) or 1})
         running = next((run for run in mine if run.status == "RUNNING"), None)
-        attempts = [int(run.tags.get(ATTEMPT_TAG, "0")) for run in mine]
-        attempt = int(running.tags[ATTEMPT_TAG]) if running else max(attempts, default=0) + 1
+        attempts = [_number(run.tags.get(ATTEMPT_TAG)) for run in mine]
+        attempt = (
+            _attempt_of(job)
+            if job is not None
+            else (_number(running.tags.get(ATTEMPT_TAG)) or 1)
+            if running
+            else max(attempts, default=0) + 1
+        )
         run = self._ask(self._ensure(attempt))
         if not isinstance(run, Known):
             return self._wait(run, Reason.PENDING, _OPENING)
@@ -169,9 +188,8 @@ class _Step:
         open_run = Run(run.id, run.experiment_id, "RUNNING")
         wanted = manifests.Attempt(self.revision, attempt, open_run, self.image, self.server.uri)
         apply = (Apply(JOB, manifests.manifest(self.job, wanted), once=True),)
-        job = next(iter(self.facts.of(JOB)), None)
-        if job is not None and (end := _end(job)) is not None:
-            return self._ended(open_run, end)
+        if (end := self._job_end()) is not None:
+            return self._ended(open_run, end, {"attempt": attempt, **changes})
         troubles = pod_troubles.of(self.facts.of(POD))
         if troubles is not None:
             return self._say("Running", stalled(*troubles), apply=apply, changes=changes)
@@ -179,7 +197,7 @@ class _Step:
         started = {"started_at": self.status.started_at or self.facts.now}
         return self._say("Running", said, apply=apply, changes={**changes, **started})
 
-    def _ended(self, run: Run, end: _End) -> Plan:
+    def _ended(self, run: Run, end: _End, found: Mapping[str, object]) -> Plan:
         """The run is closed with the true end first; then the resource says so."""
         tags = {_reason_tag(): end.reason}
         status: Literal["FINISHED", "FAILED"] = "FINISHED" if end.ok else "FAILED"
@@ -187,15 +205,19 @@ class _Step:
         if not isinstance(answer, Known):
             return self._wait(answer, Reason.EVALUATING, "closing the run in MLflow", phase="Evaluating")
         gone = isinstance(answer.value, Absent)
-        changes = {
+        changes: dict[str, object] = {
             "run": RunStatus(id=run.id, experiment_id=run.experiment_id),
-            "attempt": self.status.attempt or 1,
+            **found,
             "finished_at": self.facts.now,
             "message": f"{end.message}{'; its run is gone from MLflow' if gone else ''}",
         }
         trained = Said(ConditionType.TRAINED, "True" if end.ok else "False", end.reason, end.message)
         said = (*self._final(end), trained, self._reachable())
-        return self._say("Succeeded" if end.ok else "Failed", said, changes=changes)
+        plan = self._say("Succeeded" if end.ok else "Failed", said, changes=changes)
+        return replace(
+            plan,
+            requeue_after=timedelta(seconds=self.job.spec.ttl_seconds_after_finished) if self.facts.of(JOB) else None,
+        )
 
     def _final(self, end: _End) -> tuple[Said, ...]:
         if not end.ok:
@@ -224,7 +246,7 @@ class _Step:
     def _suspended(self) -> Plan:
         said = settled(Reason.SUSPENDED, "suspended: set spec.suspend to false to train", ready="False")
         suspended = Said(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, "nothing runs")
-        return self._say("Suspended", (*said, suspended), changes={"run": None, "attempt": None})
+        return self._say("Suspended", (*said, suspended, self._reachable()), changes={"run": None, "attempt": None})
 
     def _wait(self, answer: object, reason: Reason, message: str, phase: str = "Pending") -> Plan:
         """Nothing but an answer is missing; what keeps it from coming is said."""
@@ -232,7 +254,8 @@ class _Step:
             return self._say(phase, progressing(reason, message))
         away = answer.kind == TroubleKind.UNREACHABLE
         why = Reason.UNREACHABLE if away else Reason.UNAUTHORIZED
-        about = Said(ConditionType.MLFLOW_AVAILABLE, "False", why, answer.message)
+        refused = answer.kind == TroubleKind.REFUSED
+        about = self._reachable() if refused else Said(ConditionType.MLFLOW_AVAILABLE, "False", why, answer.message)
         if away:
             return self._say(phase, (*progressing(reason, answer.message), about))
         return self._say(phase, (*stalled(_STALLS[answer.kind], answer.message), about))
@@ -288,6 +311,24 @@ _STALLS = {
 
 def _reason_tag() -> str:
     return f"{names.TAG_PREFIX}reason"
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def _attempt_of(job: Manifest) -> int:
+    return _number(objects.labels(job).get(names.Label.ATTEMPT)) or 1
+
+
+def _told(run: Run) -> _End:
+    """How a run ended of which nothing else is left."""
+    if run.status == "FINISHED":
+        return _End(ok=True, reason=Reason.COMPLETED, message="training is complete")
+    reason = run.tags.get(_reason_tag())
+    known = {Reason.DEADLINE_EXCEEDED, Reason.BACKOFF_LIMIT_EXCEEDED}
+    why = Reason(reason) if reason in known else Reason.BACKOFF_LIMIT_EXCEEDED
+    return _End(ok=False, reason=why, message=f"run {run.id} failed")
 
 
 def _end(job: Manifest) -> _End | None:

@@ -7,6 +7,7 @@ from typing import Any
 from serinus import pods
 from serinus.api import names
 from serinus.api.names import Environment, Label
+from serinus.api.training_inputs import variable
 from serinus.api.trainingjob import ATTEMPT_REFERENCE, REFERENCE, RUN_REFERENCE, TrainingJob
 from serinus.asks import Run
 from serinus.objects import JOB, Manifest
@@ -66,7 +67,7 @@ def _pod(job: TrainingJob, attempt: Attempt) -> dict[str, Any]:
         "securityContext": pods.CONTAINER_SECURITY,
         **pods.env(job.spec.env, job.spec.env_from),
     }
-    container["env"] = [*_variables(job, attempt), *container.get("env", [])]
+    container["env"] = pods.merged(_variables(job, attempt), container.get("env", []))
     for field, texts in (("command", job.spec.command), ("args", job.spec.args)):
         if texts:
             container[field] = [substituted(one, job, attempt) for one in texts]
@@ -88,7 +89,7 @@ def _variables(job: TrainingJob, attempt: Attempt) -> list[dict[str, str]]:
         Environment.RUN_ID: attempt.run.id,
     }
     parameters = job.spec.parameters.items()
-    given = {f"{Environment.PARAMETER_PREFIX}{name.upper()}": text(value) for name, value in parameters}
+    given = {f"{Environment.PARAMETER_PREFIX}{variable(name)}": literal(text(value)) for name, value in parameters}
     return [{"name": name, "value": value} for name, value in sorted({**given, **ours}.items())]
 
 
@@ -97,9 +98,14 @@ def text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def literal(value: str) -> str:
+    """The value as the kubelet has to be told it, who reads $(NAME) and $$ in arguments and variables."""
+    return value.replace("$", "$$")
+
+
 def substituted(argument: str, job: TrainingJob, attempt: Attempt) -> str:
     """An argument with our references replaced; `$$(` stays for the kubelet to read as `$(`."""
-    known = {f"$(params.{name})": text(value) for name, value in job.spec.parameters.items()}
+    known = {f"$(params.{name})": literal(text(value)) for name, value in job.spec.parameters.items()}
     known |= {RUN_REFERENCE: attempt.run.id, ATTEMPT_REFERENCE: str(attempt.number)}
     pattern = rf"[$][$]|{REFERENCE}|[$][(]attempt[)]"
     return re.sub(pattern, lambda found: known.get(found[0], found[0]), argument)

@@ -141,7 +141,7 @@ def test_what_rbac_forbids_is_said_with_verb_and_resource(
 def test_a_namespace_that_is_going(control_plane: Cluster, kubeconfig: Path, namespace: str) -> None:
     control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
     error = error_of(kubeconfig, lambda adapter: adapter.create(CONFIG_MAP, config_map(namespace)))
-    assert isinstance(error, Forbidden)
+    assert isinstance(error, Missing)
     assert "because it is being terminated (403)" in str(error)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -53,6 +53,8 @@ def _error(status: int, answer: Mapping[str, Any], reason: str) -> type[KubeErro
         return Unserved  # No such address: only where there is one, what is missing is said in Kubernetes' words.
     if status == HTTPStatus.UNPROCESSABLE_ENTITY and _is_of_another_uid(answer):
         return Conflict
+    if status == HTTPStatus.FORBIDDEN and _is_in_a_namespace_that_goes(answer):
+        return Missing
     return _ERRORS.get(status, Refused)
 
 
@@ -100,8 +102,16 @@ def _unserved(request: Request) -> str:
 
 def _is_of_another_uid(answer: Mapping[str, Any]) -> bool:
     """Whether an apply met another object than the one whose uid it named: the API server calls the uid immutable."""
-    causes = (answer.get("details") or {}).get("causes") or ()
-    return any(cause.get("field") == "metadata.uid" for cause in causes)
+    return any(cause.get("field") == "metadata.uid" for cause in _causes(answer))
+
+
+def _is_in_a_namespace_that_goes(answer: Mapping[str, Any]) -> bool:
+    """Nobody may make anything there any more: it is as good as gone, and nobody's rights are to blame."""
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in _causes(answer))
+
+
+def _causes(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return (answer.get("details") or {}).get("causes") or ()
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

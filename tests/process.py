@@ -66,19 +66,23 @@ class Operator:
 
 
 @contextmanager
-def running(kubeconfig: str, tracking_uri: str, port: int, log: Path) -> Iterator[Operator]:
+def running(kubeconfig: str, port: int, log: Path, **settings: str) -> Iterator[Operator]:
     """An operator, as long as the context is open."""
-    env = {
-        **os.environ,
-        "KUBECONFIG": kubeconfig,
-        "SERINUS_TRACKING_URI": tracking_uri,
-        "SERINUS_TRAINER_IMAGE": "serinus/trainer:bench",
-        "SERINUS_SERVER_IMAGE": "serinus/server:bench",
-        "SERINUS_PORT": str(port),
+    told = {
+        "SERINUS_TRAINER_IMAGE": "serinus/trainer:test",
+        "SERINUS_SERVER_IMAGE": "serinus/server:test",
         "SERINUS_POD_NAME": f"operator-{port}",
+        "SERINUS_LOG_FORMAT": "json",
+        **{f"SERINUS_{name.upper()}": value for name, value in settings.items()},
     }
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SERINUS_")}
     with log.open("w") as output:
-        process = subprocess.Popen([sys.executable, "-m", "serinus"], env=env, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serinus"],
+            env={**env, "KUBECONFIG": kubeconfig, "SERINUS_PORT": str(port), **told},
+            stdout=output,
+            stderr=output,
+        )
         try:
             yield Operator(process, port)
         finally:
