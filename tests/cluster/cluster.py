@@ -219,8 +219,8 @@ def _keep_logs(settings: Settings) -> None:
 def _remove(settings: Settings) -> None:
     processes.end(settings.state)
     planned = plan.read(settings)
-    if planned is not None:
-        # The kernel takes the node's network away a moment after its last process.
+    if planned is not None and planned.profile is Profile.FULL:
+        # The kernel takes the node's network away a moment after its last process. Others have none of their own.
         processes.wait_until(lambda: not network.exists(planned.interface), GONE_SECONDS)
     if os.geteuid() == 0:
         node.remove_cgroups(layout.cgroup(settings.identity))
