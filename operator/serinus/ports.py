@@ -48,9 +48,10 @@ class Kube(Protocol):
         ...
 
     async def apply(self, kind: ObjectKind, manifest: Manifest) -> Manifest:
-        """Server-side apply as our field manager, forced; the answer is the object as stored.
+        """Server-side apply as our field manager; the answer is the object as stored.
 
-        With a uid in its metadata this very object is meant: Conflict if there is another one or none.
+        With a uid in its metadata this very object is meant, whoever else has a say in it: Conflict if there is another
+        one or none. Without, it is to be made: Conflict if there is one meanwhile of which somebody says otherwise.
         """
         ...
 

@@ -94,14 +94,14 @@ def test_what_goes_concerns_its_resource_and_is_forgotten() -> None:
     assert known.observe(JOB, child(6), gone=True) == {CHURN}
     assert known.get(A_JOB) is None
     assert known.children(CHURN) == ()
-    assert known.was_seen("uid-1", A_JOB)
+    assert known.knows(A_JOB, "uid-1", 6)
 
 
 def test_what_is_gone_does_not_come_back_by_a_late_event() -> None:
     known = cache()
     known.observe(JOB, child(5))
     known.observe(JOB, child(6), gone=True)
-    assert known.observe(JOB, child(7)) == frozenset()
+    assert known.observe(JOB, child(6)) == frozenset()
     assert known.get(A_JOB) is None
 
 
@@ -131,8 +131,18 @@ def test_a_predecessor_whose_end_was_not_seen_does_not_come_back_after_its_succe
 def test_what_was_never_seen_is_known_as_such() -> None:
     known = cache()
     known.observe(JOB, child(5))
-    assert known.was_seen("uid-1", A_JOB)
-    assert not known.was_seen("uid-2", A_JOB)
+    assert known.knows(A_JOB, "uid-1", 5)
+    assert not known.knows(A_JOB, "uid-1", 6)
+    assert not known.knows(A_JOB, "uid-2", 1)
+
+
+def test_what_lost_our_labels_and_got_them_back_is_seen_again() -> None:
+    """A watch with a selector says that it is gone."""
+    known = cache()
+    known.observe(JOB, child(5))
+    known.observe(JOB, child(6), gone=True)
+    assert known.observe(JOB, child(7)) == {CHURN}
+    assert known.get(A_JOB) is not None
 
 
 def test_a_child_whose_delete_was_accepted_counts_as_going_until_it_is_gone() -> None:
@@ -199,7 +209,7 @@ def test_graves_are_not_kept_without_end() -> None:
     known = cache()
     for number in range(10_001):
         known.observe(JOB, child(number + 1, uid=f"uid-{number}"), gone=True)
-    assert [known.was_seen(f"uid-{number}", A_JOB) for number in (0, 1, 10_000)] == [False, True, True]
+    assert [known.knows(A_JOB, f"uid-{number}", 1) for number in (0, 1, 10_000)] == [False, True, True]
 
 
 # An object lives under one uid, then under the next; its owner may change. Events come in any order, and twice.
@@ -212,14 +222,14 @@ def test_whatever_comes_nothing_goes_back_and_the_index_agrees_with_the_objects(
     events: list[tuple[Manifest, bool]],
 ) -> None:
     known = cache()
-    past: set[str] = set()
+    past: dict[str, int] = {}
     before: Manifest | None = None
     for manifest, gone in events:
         concerned = known.observe(JOB, manifest, gone=gone)
         there = known.get(A_JOB)
-        past |= {objects.uid(manifest)} if gone else set()
-        past |= {objects.uid(before)} if before and (not there or objects.uid(there) != objects.uid(before)) else set()
-        assert there is None or objects.uid(there) not in past
+        if gone:
+            past[objects.uid(manifest)] = max(objects.version(manifest), past.get(objects.uid(manifest), 0))
+        assert there is None or objects.version(there) > past.get(objects.uid(there), 0)
         assert there is None or before is None or objects.version(there) >= objects.version(before)
         assert there == before or {owner_of(one) for one in (before, there) if one} == concerned
         indexed = {ref: tuple(known.children(ref)) for ref in (CHURN, FRAUD)}

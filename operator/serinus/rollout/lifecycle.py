@@ -5,6 +5,7 @@ once they are ready, and only then those of before go.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from serinus import objects
@@ -92,13 +93,17 @@ class _Step:
 
     def _unresolved(self, answer: Answer[ModelVersion | Absent] | None) -> Plan:
         """Nothing is known, or nothing good: what serves goes on serving, and is kept as it is."""
+        if answer is None and self.status.observed_generation == self.resource.metadata.generation:
+            # It comes in a moment, and what was said of this spec holds until then.
+            kept = self._keep(()) if self.status.resolved else Plan(status=self.status, ask=(self.ask,))
+            return replace(kept, status=self.status, events=())
         if answer is None and self.status.resolved is None:
             return self._say(progressing(Reason.RESOLVING_MODEL, f"asking {self.server} for the version"))
         if answer is None:
             return self._keep(())
         reason, message = _why_not(answer)
         about = Said(ConditionType.MODEL_RESOLVED, "False", reason, message)
-        if self._serving() or self.status.canary:
+        if self._serving() or self._stable_there() or self.status.canary:
             return self._keep((about,))
         if reason == Reason.UNREACHABLE:
             return self._say((*progressing(Reason.RESOLVING_MODEL, message), about))
@@ -116,9 +121,11 @@ class _Step:
         ready, total = self._ready(wanted.id), manifests.replicas(self.resource)
         before = self._serving() or self._stable_there()
         serving = wanted.id if ready >= total or before == wanted.id else before
-        wants = [Apply(DEPLOYMENT, manifests.deployment(self.resource, one)) for one in (*self._kept(wanted), wanted)]
+        # What serves comes first: the API server may refuse what is new.
+        wants = [Apply(DEPLOYMENT, manifests.deployment(self.resource, one)) for one in self._kept(wanted)]
         if serving:
             wants.append(Apply(SERVICE, manifests.service(self.resource, serving)))
+        wants.append(Apply(DEPLOYMENT, manifests.deployment(self.resource, wanted)))
         # Those of before go when the Service was seen to lead elsewhere, not in the moment in which it is moved.
         delete = self._others(wanted.id) if self._serving() == wanted.id else ()
         told = (*self._progress(wanted, ready, total), *said, *self._available())

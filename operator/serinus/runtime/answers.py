@@ -7,9 +7,10 @@ and a resource is only looked at again when an answer has changed: a settled res
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import batched, islice, takewhile
 from random import Random
 from typing import Any
 
@@ -22,6 +23,11 @@ log = logging.getLogger(__name__)
 
 # Asks that come within this time go together.
 GATHER = 0.02
+# How much is on its way to one server at a time, lest waiting there counts as not answering: lists of so many reads,
+# and resources whose orders are carried out.
+LISTS = 2
+LENGTH = 100
+ORDERERS = 8
 # A retry of what failed, and of what was refused: a refusal passes only when somebody changes something.
 RETRY = Backoff(first=1.0, most=60.0)
 REFUSAL = Backoff(first=30.0, most=300.0)
@@ -53,7 +59,8 @@ class Answers:
         self._entries: dict[Ask[Any], _Entry] = {}
         self._wanted: dict[Ref, tuple[Ask[Any], ...]] = {}
         # Whose orders are on their way: those of one resource are carried out one after another.
-        self._ordering: set[Ref] = set()
+        self._ordering: dict[Ref, Server] = {}
+        self._listing: Counter[Server] = Counter()
         self._kick = asyncio.Event()
 
     def want(self, key: Ref, asks: Iterable[Ask[Any]]) -> None:
@@ -112,9 +119,11 @@ class Answers:
                 self._begin((ask,))
                 asking.create_task(self._scrape(ask))
         for server, reads in self._reads(due, now).items():
-            self._begin(reads)
-            asking.create_task(self._consult(server, reads))
-        for key in sorted({key for ask in due if ask.order for key in self._entries[ask].askers}):
+            for together in islice(batched(reads, LENGTH, strict=False), LISTS - self._listing[server]):
+                self._begin(together)
+                self._listing[server] += 1
+                asking.create_task(self._read(server, together))
+        for key in dict.fromkeys(key for ask in due if ask.order for key in sorted(self._entries[ask].askers)):
             self._give_orders(asking, key, now)
 
     def _is_due(self, ask: Ask[Any], entry: _Entry, now: float) -> bool:
@@ -122,9 +131,11 @@ class Answers:
 
     def _may_go(self, ask: Ask[Any], entry: _Entry) -> bool:
         """What a resource asks after an order is answered after it was carried out, and orders come in turn."""
-        if ask.order:
-            return any(key not in self._ordering and self._orders(key)[0] == ask for key in entry.askers)
-        return self._ordering.isdisjoint(entry.askers)
+        if isinstance(ask, RegistryAsk) and ask.order:
+            has_room = sum(server == ask.server for server in self._ordering.values()) < ORDERERS
+            return has_room and any(key not in self._ordering and self._orders(key)[0] == ask for key in entry.askers)
+        has_room = not isinstance(ask, RegistryAsk) or self._listing[ask.server] < LISTS
+        return has_room and self._ordering.keys().isdisjoint(entry.askers)
 
     def _reads(self, due: Iterable[Ask[Any]], now: float) -> Mapping[Server, list[RegistryAsk[Any]]]:
         """The reads that are due, by server. What will be due soon goes along: a server is polled, and not an ask."""
@@ -152,8 +163,8 @@ class Answers:
         """The next orders of a resource to one server go together, none before those that were given earlier."""
         left = self._orders(key)
         together = list(takewhile(lambda ask: self._goes_with(left[0], ask, now), left))
-        if together and key not in self._ordering:
-            self._ordering.add(key)
+        if together and key not in self._ordering and self._may_go(left[0], self._entries[left[0]]):
+            self._ordering[key] = left[0].server
             self._begin(together)
             asking.create_task(self._order(key, left[0].server, together))
 
@@ -165,7 +176,14 @@ class Answers:
         try:
             await self._consult(server, orders)
         finally:
-            self._ordering.discard(key)
+            del self._ordering[key]
+            self._kick.set()
+
+    async def _read(self, server: Server, reads: Sequence[RegistryAsk[Any]]) -> None:
+        try:
+            await self._consult(server, reads)
+        finally:
+            self._listing[server] -= 1
             self._kick.set()
 
     async def _consult(self, server: Server, asks: Sequence[RegistryAsk[Any]]) -> None:

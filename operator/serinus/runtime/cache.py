@@ -25,7 +25,8 @@ class Cache:
         self._resources = {kind.object_kind for kind in kinds}
         self._objects: dict[Ref, Manifest] = {}
         self._children: dict[Ref, dict[Ref, Manifest]] = {}
-        self._graves: OrderedDict[str, None] = OrderedDict()
+        # Of what is gone, by uid: the last version that there was, or in which it was of our concern.
+        self._graves: OrderedDict[str, int] = OrderedDict()
 
     @property
     def watched(self) -> tuple[ObjectKind, ...]:
@@ -49,21 +50,22 @@ class Cache:
         """How many objects of a kind there are."""
         return sum(ref.kind == kind for ref in self._objects)
 
-    def was_seen(self, uid: str, ref: Ref) -> bool:
-        """Whether this object was observed, be it gone by now."""
+    def knows(self, ref: Ref, uid: str, version: int) -> bool:
+        """Whether the object was observed in this version or a later one, be it gone by now."""
         there = self._objects.get(ref)
-        return uid in self._graves or (there is not None and objects.uid(there) == uid)
+        is_there = there is not None and objects.uid(there) == uid and objects.version(there) >= version
+        return is_there or self._graves.get(uid, -1) >= version
 
     def observe(self, kind: ObjectKind, manifest: Manifest, *, gone: bool = False) -> frozenset[Ref]:
         """Take in a state of an object; the resources that it concerns, none if it is no news."""
-        ref, uid = objects.ref_of(kind, manifest), objects.uid(manifest)
+        ref, uid, version = objects.ref_of(kind, manifest), objects.uid(manifest), objects.version(manifest)
         before = self._objects.get(ref)
         if gone:
-            return self._bury(ref, uid, before)
-        if uid in self._graves or (before is not None and objects.version(before) >= objects.version(manifest)):
+            return self._bury(ref, uid, version, before)
+        if self._graves.get(uid, -1) >= version or (before is not None and objects.version(before) >= version):
             return frozenset()
         if before is not None and objects.uid(before) != uid:
-            self._graves[objects.uid(before)] = None
+            self._dig(objects.uid(before), version)
         trimmed = _trimmed(ref.kind in self._resources, ref.kind, manifest)
         self._put(ref, before, trimmed)
         return frozenset({*self._concerned(ref, trimmed), *(self._concerned(ref, before) if before else ())})
@@ -74,16 +76,20 @@ class Cache:
         if there is not None and objects.uid(there) == uid and not objects.is_going(there):
             self._put(ref, there, {**there, "metadata": {**there["metadata"], "deletionTimestamp": now}})
 
-    def _bury(self, ref: Ref, uid: str, before: Manifest | None) -> frozenset[Ref]:
-        self._graves[uid] = None
-        if len(self._graves) > _GRAVES:
-            self._graves.popitem(last=False)
-        if before is None or objects.uid(before) != uid:
+    def _bury(self, ref: Ref, uid: str, version: int, before: Manifest | None) -> frozenset[Ref]:
+        """Gone, or without our labels: then it may come back, in a later version."""
+        self._dig(uid, version)
+        if before is None or objects.uid(before) != uid or objects.version(before) > version:
             return frozenset()
         del self._objects[ref]
         concerned = self._concerned(ref, before)
         self._unlink(ref, before)
         return concerned
+
+    def _dig(self, uid: str, version: int) -> None:
+        self._graves[uid] = max(version, self._graves.get(uid, -1))
+        if len(self._graves) > _GRAVES:
+            self._graves.popitem(last=False)
 
     def _put(self, ref: Ref, before: Manifest | None, after: Manifest) -> None:
         if before is not None:

@@ -12,7 +12,7 @@ from serinus.objects import EVENT, Manifest, Ref
 from serinus.plan import Apply, Delete, Event, Kind, Plan
 from serinus.ports import Clock, Conflict, Forbidden, Kube, KubeError, Missing, Refused
 from serinus.runtime.cache import Cache
-from serinus.runtime.settled import is_settled, sealed
+from serinus.runtime.settled import contains, is_settled, sealed
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +51,12 @@ class Executor:
         self._applied: dict[Ref, _Applied] = {}
 
     async def execute(self, kind: Kind[Any], resource: Manifest, plan: Plan) -> bool:
-        """Children first, then deletes, then status, then events; whether a child is not as the plan saw it."""
+        """Children first, then deletes, then status, then events; whether anything is not as the plan saw it."""
         applied = [await self.apply(resource, apply) for apply in plan.apply]
         for delete in plan.delete:
             await self.delete(delete)
-        await self.report(kind, resource, plan)
-        return any(applied)
+        reported = await self.report(kind, resource, plan)
+        return any(applied) or reported
 
     async def apply(self, resource: Manifest, apply: Apply) -> bool:
         """The child is there as wanted; whether it is not as it was."""
@@ -70,8 +70,7 @@ class Executor:
         self._must_be_ours(ref, live, wanted, resource)
         if seen is None:
             self._cache.observe(ref.kind, live)
-        is_made = apply.once and objects.controller(live)
-        if is_made or is_settled(live, wanted) or self._was_applied(ref, live, wanted):
+        if self._is_made(apply, live, wanted) or is_settled(live, wanted) or self._was_applied(ref, live, wanted):
             return seen is None
         this = {**wanted, "metadata": {**wanted["metadata"], "uid": objects.uid(live)}}
         self._keep(ref, wanted, await self._kube.apply(apply.kind, this))
@@ -85,14 +84,15 @@ class Executor:
         await self._kube.delete(delete.ref, delete.uid)
         self._cache.mark_going(delete.ref, delete.uid, timestamp(self._clock.now()))
 
-    async def report(self, kind: Kind[Any], resource: Manifest, plan: Plan) -> None:
-        """The status is as planned, and what has changed is told; nothing is told if nothing changed."""
+    async def report(self, kind: Kind[Any], resource: Manifest, plan: Plan) -> bool:
+        """The status is as planned, and what has changed is told; whether anything has changed."""
         patch = difference(resource.get("status") or {}, plan.status.wire())
         if not patch:
-            return
+            return False
         stored = await self._write_status(objects.ref_of(kind.object_kind, resource), resource, patch)
         for event in plan.events:
             await self._tell(stored, event)
+        return True
 
     async def _write_status(self, ref: Ref, resource: Manifest, patch: Mapping[str, Any]) -> Manifest:
         try:
@@ -129,6 +129,11 @@ class Executor:
             raise Conflict(f"{ref} belongs to a predecessor of the same name and is about to go")
         if objects.is_going(live):
             raise Conflict(f"{ref} is being deleted; it is made anew when it is gone")
+
+    def _is_made(self, apply: Apply, live: Manifest, wanted: Manifest) -> bool:
+        """What is made once is left alone, as long as it is ours and its labels let us see it."""
+        has_labels = contains(objects.labels(live), objects.labels(wanted))
+        return apply.once and objects.controller(live) != "" and has_labels
 
     def _was_applied(self, ref: Ref, live: Manifest, wanted: Manifest) -> bool:
         seal = objects.annotations(wanted)[names.Annotation.APPLIED]

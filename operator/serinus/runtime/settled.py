@@ -8,6 +8,9 @@ from serinus import objects
 from serinus.api import names, scalars
 from serinus.objects import Manifest
 
+# What is one value, though it is a mapping: with a key more it means something else.
+_WHOLE = frozenset({"selector", "nodeSelector"})
+
 
 def sealed(manifest: Manifest) -> Manifest:
     """The manifest with its own digest as an annotation, by which a later operator knows what was applied."""
@@ -31,7 +34,9 @@ def contains(live: Any, wanted: Any) -> bool:  # noqa: ANN401 (any JSON)
     if live is None and _is_empty(wanted):
         return True
     if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(contains(live.get(key), value) for key, value in wanted.items())
+        return isinstance(live, Mapping) and all(
+            live.get(key) == value if key in _WHOLE else contains(live.get(key), value) for key, value in wanted.items()
+        )
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         return isinstance(live, Sequence) and not isinstance(live, str) and _contains_items(live, wanted)
     return bool(live == wanted) or _is_same_quantity(live, wanted)

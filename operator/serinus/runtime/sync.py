@@ -43,7 +43,7 @@ class Sync:
         """Return when the cache knows all that is there of a kind."""
         listed = await self._list(kind)
         await self._wait_for(listed)
-        while unseen := [ref for ref, (uid, _) in listed.items() if not self._cache.was_seen(uid, ref)]:
+        while unseen := [ref for ref, (uid, version) in listed.items() if not self._cache.knows(ref, uid, version)]:
             log.warning(
                 "the watch of %s has not brought %d of them: they are read one by one", kind.plural, len(unseen)
             )
@@ -81,17 +81,13 @@ class Sync:
     def _differing(self, kind: ObjectKind, listed: Versions) -> list[Ref]:
         """What the cache has older or not at all, and what it has and was not listed."""
         cached = self._cache.versions(kind)
-        older = [
-            ref
-            for ref, (uid, version) in listed.items()
-            if not self._cache.was_seen(uid, ref) or (ref in cached and cached[ref][1] < version)
-        ]
+        older = [ref for ref, (uid, version) in listed.items() if not self._cache.knows(ref, uid, version)]
         return older + [ref for ref in cached if ref not in listed]
 
     async def _wait_for(self, listed: Versions) -> None:
         """The watches bring what was listed, as a rule in no time."""
         patience = asyncio.get_running_loop().time() + PATIENCE
-        while any(not self._cache.was_seen(uid, ref) for ref, (uid, _) in listed.items()):
+        while not all(self._cache.knows(ref, uid, version) for ref, (uid, version) in listed.items()):
             if asyncio.get_running_loop().time() > patience:
                 return
             await asyncio.sleep(GLANCE)

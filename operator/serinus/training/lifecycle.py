@@ -127,8 +127,6 @@ class _Step:
             since=str(self.job.metadata.generation),
         )
         found = self._ask(find)
-        if found is None and self.status.phase == "Suspended" and self.job.spec.suspend:
-            return Plan(status=self.status, ask=tuple(self.asks))
         if not isinstance(found, Known):
             return self._wait(found, Reason.PENDING, _OPENING)
         mine = [run for run in found.value if run.tags.get(REVISION_TAG) == self.revision]
@@ -250,6 +248,9 @@ class _Step:
 
     def _wait(self, answer: object, reason: Reason, message: str, phase: str = "Pending") -> Plan:
         """Nothing but an answer is missing; what keeps it from coming is said."""
+        if answer is None and self.job.status.observed_generation == self.job.metadata.generation:
+            # It comes in a moment, and what was said of this spec holds until then.
+            return Plan(status=self.job.status, ask=tuple(self.asks))
         if not isinstance(answer, Trouble):
             return self._say(phase, progressing(reason, message))
         away = answer.kind == TroubleKind.UNREACHABLE

@@ -62,7 +62,7 @@ class AioKube:
     async def apply(self, kind: ObjectKind, manifest: Manifest) -> Manifest:
         """See `ports.Kube`."""
         ref = ref_of(kind, manifest)
-        query = (_MANAGER, ("force", "true"))
+        query = (_MANAGER, ("force", "true" if uid(manifest) else "false"))
         body = as_yaml(manifest)
         request = Request("apply", kind, ref.namespace, ref.name, query=query, content=APPLY, body=body)
         return _stored(await self._send(request))

@@ -62,6 +62,8 @@ class Client:
     meter: Meter
     clock: Clock
     seconds: float
+    # Experiments by name, each with the moment until which it is taken to be as it was.
+    experiments: dict[str, tuple[Json, float]]
 
     def now(self) -> int:
         """The time as MLflow has it: milliseconds since 1970."""

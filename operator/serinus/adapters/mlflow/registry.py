@@ -11,7 +11,7 @@ import aiohttp
 
 from serinus import asks
 from serinus.adapters.mlflow import batch, models, runs, versions
-from serinus.adapters.mlflow.client import Client, Limits, all_of
+from serinus.adapters.mlflow.client import Client, Json, Limits, all_of
 from serinus.adapters.mlflow.credentials import Credentials, Wallet
 from serinus.adapters.mlflow.failures import Failed, Party, address_of
 from serinus.asks import Answer, Known, RegistryAsk, ResolveVersion, Server, Trouble, TroubleKind
@@ -65,6 +65,7 @@ class MlflowRegistry:
         self._meter = meter
         self._limits = limits or Limits()
         self._slots = defaultdict[Server, asyncio.Semaphore](lambda: asyncio.Semaphore(self._limits.concurrency))
+        self._experiments = defaultdict[Server, dict[str, tuple[Json, float]]](dict)
         self._session: aiohttp.ClientSession | None = None
 
     async def answer(self, server: Server, asks: Sequence[RegistryAsk[Any]]) -> Mapping[RegistryAsk[Any], Answer[Any]]:
@@ -131,7 +132,10 @@ class MlflowRegistry:
         if self._session is None:
             self._session = _new_session()
         slots, seconds = self._slots[server], self._limits.request_seconds
-        return Client(self._session, party, credentials.headers(), slots, self._meter, self._clock, seconds)
+        experiments = self._experiments[server]
+        return Client(
+            self._session, party, credentials.headers(), slots, self._meter, self._clock, seconds, experiments
+        )
 
 
 def _new_session() -> aiohttp.ClientSession:

@@ -1,5 +1,6 @@
 """Runs: read, found, made, ended and tagged."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import batched
@@ -13,6 +14,10 @@ from serinus.asks import Absent, EndRun, EnsureRun, FindRuns, ReadRun, Run, TagR
 # What one log-batch takes of params, and of tags.
 BATCH: Final = 100
 _DELETED = "deleted"
+_BY_NAME = "experiments/get-by-name"
+# For how many seconds an experiment that was found is not looked for again.
+_MOMENT = 30.0
+_KNOWN = 1000
 
 
 async def read(client: Client, ask: ReadRun) -> Run | Absent:
@@ -22,11 +27,11 @@ async def read(client: Client, ask: ReadRun) -> Run | Absent:
 
 async def find(client: Client, ask: FindRuns) -> tuple[Run, ...]:
     """The runs of an experiment that have a tag, newest first."""
-    experiment = await client.find("experiments/get-by-name", {"experiment_name": ask.experiment})
-    if experiment is None or _is_deleted(experiment["experiment"]):
+    experiment = await _look_up(client, ask.experiment)
+    if experiment is None or _is_deleted(experiment):
         return ()
     tag = tagged(client, ask.tag, ask.value)
-    found = await run_pages(client, experiment["experiment"]["experiment_id"], "start_time DESC", filter_=tag)
+    found = await run_pages(client, experiment["experiment_id"], "start_time DESC", filter_=tag)
     return tuple(_run(run) for run in found if texts(run["data"].get("tags", ())).get(ask.tag) == ask.value)
 
 
@@ -70,8 +75,7 @@ async def _get(client: Client, run_id: str) -> Run | Absent:
 
 async def _experiment(client: Client, name: str) -> str:
     """The id of the experiment with this name, made if it is missing."""
-    query = {"experiment_name": name}
-    found = await client.find("experiments/get-by-name", query)
+    found = await _look_up(client, name)
     if found is None:
         try:
             return str((await client.post("experiments/create", {"name": name}))["experiment_id"])
@@ -79,8 +83,22 @@ async def _experiment(client: Client, name: str) -> str:
             # Somebody else made it meanwhile.
             if failed.code != EXISTS:
                 raise
-            found = await client.get("experiments/get-by-name", query)
-    return _active(client, found["experiment"])
+            found = (await client.get(_BY_NAME, {"experiment_name": name}))["experiment"]
+    return _active(client, found)
+
+
+async def _look_up(client: Client, name: str) -> Json | None:
+    """The experiment with this name. What was found active a moment ago is taken to be so still: many runs share it."""
+    now = asyncio.get_running_loop().time()
+    known, until = client.experiments.get(name, (None, now))
+    if known is not None and now < until:
+        return known
+    found = await client.find(_BY_NAME, {"experiment_name": name})
+    if len(client.experiments) >= _KNOWN:
+        client.experiments.clear()
+    if found is not None and not _is_deleted(found["experiment"]):
+        client.experiments[name] = (found["experiment"], now + _MOMENT)
+    return None if found is None else found["experiment"]
 
 
 def _active(client: Client, experiment: Json) -> str:
