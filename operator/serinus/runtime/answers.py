@@ -59,7 +59,8 @@ class Answers:
         self._entries: dict[Ask[Any], _Entry] = {}
         self._wanted: dict[Ref, tuple[Ask[Any], ...]] = {}
         # Whose orders are on their way: those of one resource are carried out one after another.
-        self._ordering: dict[Ref, Server] = {}
+        self._ordering: set[Ref] = set()
+        self._orderers: Counter[Server] = Counter()
         self._listing: Counter[Server] = Counter()
         self._kick = asyncio.Event()
 
@@ -97,13 +98,14 @@ class Answers:
                 self._ask_due(asking)
 
     async def _until_due(self) -> None:
+        now = _now()
         dues = (
             entry.due
             for ask, entry in self._entries.items()
-            if entry.due is not None and not entry.asking and self._may_go(ask, entry)
+            if entry.due is not None and not entry.asking and (entry.due > now or self._may_go(ask, entry))
         )
         first = min(dues, default=None)
-        delay = None if first is None else max(first - _now(), 0.0)
+        delay = None if first is None else max(first - now, 0.0)
         try:
             async with asyncio.timeout(delay):
                 await self._kick.wait()
@@ -132,10 +134,11 @@ class Answers:
     def _may_go(self, ask: Ask[Any], entry: _Entry) -> bool:
         """What a resource asks after an order is answered after it was carried out, and orders come in turn."""
         if isinstance(ask, RegistryAsk) and ask.order:
-            has_room = sum(server == ask.server for server in self._ordering.values()) < ORDERERS
-            return has_room and any(key not in self._ordering and self._orders(key)[0] == ask for key in entry.askers)
+            return self._orderers[ask.server] < ORDERERS and any(
+                key not in self._ordering and self._orders(key)[0] == ask for key in entry.askers
+            )
         has_room = not isinstance(ask, RegistryAsk) or self._listing[ask.server] < LISTS
-        return has_room and self._ordering.keys().isdisjoint(entry.askers)
+        return has_room and self._ordering.isdisjoint(entry.askers)
 
     def _reads(self, due: Iterable[Ask[Any]], now: float) -> Mapping[Server, list[RegistryAsk[Any]]]:
         """The reads that are due, by server. What will be due soon goes along: a server is polled, and not an ask."""
@@ -164,7 +167,8 @@ class Answers:
         left = self._orders(key)
         together = list(takewhile(lambda ask: self._goes_with(left[0], ask, now), left))
         if together and key not in self._ordering and self._may_go(left[0], self._entries[left[0]]):
-            self._ordering[key] = left[0].server
+            self._ordering.add(key)
+            self._orderers[left[0].server] += 1
             self._begin(together)
             asking.create_task(self._order(key, left[0].server, together))
 
@@ -176,7 +180,8 @@ class Answers:
         try:
             await self._consult(server, orders)
         finally:
-            del self._ordering[key]
+            self._ordering.discard(key)
+            self._orderers[server] -= 1
             self._kick.set()
 
     async def _read(self, server: Server, reads: Sequence[RegistryAsk[Any]]) -> None:
