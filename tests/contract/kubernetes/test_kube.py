@@ -85,11 +85,22 @@ def test_an_apply_takes_out_what_was_applied_before_and_leaves_what_others_wrote
     tell(story)
 
 
-def test_an_apply_takes_over_what_another_manager_wrote(tell: Tell, namespace: str, control_plane: Any) -> None:  # noqa: ANN401
+def test_an_apply_takes_over_what_another_manager_wrote_only_if_it_names_the_very_object(
+    tell: Tell,
+    namespace: str,
+    control_plane: Any,  # noqa: ANN401
+) -> None:
     control_plane.kubectl("-n", namespace, "create", "configmap", "one", "--from-literal=a=theirs")
 
     async def story(adapter: AioKube) -> None:
-        assert (await adapter.apply(CONFIG_MAP, config_map(namespace, a="ours")))["data"] == {"a": "ours"}
+        ours = config_map(namespace, a="ours")
+        with pytest.raises(Conflict):
+            await adapter.apply(CONFIG_MAP, ours)
+        theirs = await adapter.get(Ref(CONFIG_MAP, namespace, "one"))
+        assert theirs is not None
+        assert theirs["data"] == {"a": "theirs"}
+        this = {**ours, "metadata": {**ours["metadata"], "uid": uid(theirs)}}
+        assert (await adapter.apply(CONFIG_MAP, this))["data"] == {"a": "ours"}
 
     tell(story)
 
