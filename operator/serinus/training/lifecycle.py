@@ -5,7 +5,7 @@ again: runs by their tags, Jobs by their labels.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -33,7 +33,8 @@ from serinus.asks import (
 from serinus.objects import JOB, POD, Manifest, Ref
 from serinus.plan import Apply, Defaults, Delete, Facts, Plan
 from serinus.progress import Said, conditions, progressing, settled, stalled, transitions, updated
-from serinus.training import manifests, pod_troubles
+from serinus.training import ends, manifests, pod_troubles
+from serinus.training.ends import End
 
 UID_TAG = f"{names.TAG_PREFIX}uid"
 REVISION_TAG = f"{names.TAG_PREFIX}revision"
@@ -45,15 +46,6 @@ _OPENING = "opening the run in MLflow"
 def plan(job: TrainingJob, facts: Facts, defaults: Defaults) -> Plan:
     """The next step of a TrainingJob."""
     return _Step(job, facts, defaults).plan()
-
-
-@dataclass(frozen=True)
-class _End:
-    """How a Job ended."""
-
-    ok: bool
-    reason: Reason
-    message: str
 
 
 class _Step:
@@ -110,9 +102,9 @@ class _Step:
         mine = [one for one in self.facts.of(JOB) if objects.labels(one).get(names.Label.REVISION) == self.revision]
         return max(mine, key=_attempt_of, default=None)
 
-    def _job_end(self) -> _End | None:
+    def _job_end(self) -> End | None:
         job = self._job()
-        return _end(job) if job is not None else None
+        return ends.of_job(job) if job is not None else None
 
     def _delete(self, child: Manifest) -> Delete:
         return Delete(Ref(JOB, self.job.metadata.namespace, child["metadata"]["name"]), objects.uid(child))
@@ -144,7 +136,7 @@ class _Step:
         kept = [] if self.job.spec.suspend and not self._job_end() else [run.id for run in mine]
         why = "Suspended" if self.job.spec.suspend else "Superseded"
         return tuple(
-            EndRun(server=self.server, run_id=run.id, end="KILLED", tags=pairs({_reason_tag(): why}))
+            EndRun(server=self.server, run_id=run.id, end="KILLED", tags=pairs({ends.REASON_TAG: why}))
             for run in found
             if run.status == "RUNNING" and run.id not in kept
         )
@@ -153,16 +145,8 @@ class _Step:
         job = self._job()
         over = next((run for run in mine if run.status in {"FINISHED", "FAILED"}), None)
         if over is not None and job is None:
-            return self._ended(over, _told(over), {"attempt": _number(over.tags.get(ATTEMPT_TAG)) or 1})
-        running = next((run for run in mine if run.status == "RUNNING"), None)
-        attempts = [_number(run.tags.get(ATTEMPT_TAG)) for run in mine]
-        attempt = (
-            _attempt_of(job)
-            if job is not None
-            else (_number(running.tags.get(ATTEMPT_TAG)) or 1)
-            if running
-            else max(attempts, default=0) + 1
-        )
+            return self._ended(over, ends.of_run(over), {"attempt": _number(over.tags.get(ATTEMPT_TAG)) or 1})
+        attempt = _attempt_of(job) if job is not None else _next_attempt(mine)
         run = self._ask(self._ensure(attempt))
         if not isinstance(run, Known):
             return self._wait(run, Reason.PENDING, _OPENING)
@@ -195,9 +179,9 @@ class _Step:
         started = {"started_at": self.status.started_at or self.facts.now}
         return self._say("Running", said, apply=apply, changes={**changes, **started})
 
-    def _ended(self, run: Run, end: _End, found: Mapping[str, object]) -> Plan:
+    def _ended(self, run: Run, end: End, found: Mapping[str, object]) -> Plan:
         """The run is closed with the true end first; then the resource says so."""
-        tags = {_reason_tag(): end.reason}
+        tags = {ends.REASON_TAG: end.reason}
         status: Literal["FINISHED", "FAILED"] = "FINISHED" if end.ok else "FAILED"
         answer = self._ask(EndRun(server=self.server, run_id=run.id, end=status, tags=pairs(tags)))
         if not isinstance(answer, Known):
@@ -211,17 +195,23 @@ class _Step:
         }
         trained = Said(ConditionType.TRAINED, "True" if end.ok else "False", end.reason, end.message)
         said = (*self._final(end), trained, self._reachable())
-        plan = self._say("Succeeded" if end.ok else "Failed", said, changes=changes)
-        return replace(
-            plan,
-            requeue_after=timedelta(seconds=self.job.spec.ttl_seconds_after_finished) if self.facts.of(JOB) else None,
-        )
+        plan = self._say(self._final_phase(end), said, changes=changes)
+        ttl = timedelta(seconds=self.job.spec.ttl_seconds_after_finished)
+        return replace(plan, requeue_after=ttl if self.facts.of(JOB) else None)
 
-    def _final(self, end: _End) -> tuple[Said, ...]:
+    def _final_phase(self, end: End) -> str:
+        if not end.ok:
+            return "Failed"
+        return "Evaluating" if self._wants_more() else "Succeeded"
+
+    def _wants_more(self) -> bool:
+        return bool(self.job.spec.gate or self.job.spec.registration)
+
+    def _final(self, end: End) -> tuple[Said, ...]:
         if not end.ok:
             failed = Said(ConditionType.FAILED, "True", end.reason, end.message)
             return (*stalled(end.reason, end.message), failed)
-        if self.job.spec.gate or self.job.spec.registration:
+        if self._wants_more():
             return progressing(Reason.EVALUATING, f"{end.message}; this version neither judges nor registers it")
         return (
             *settled(Reason.SUCCEEDED, end.message),
@@ -310,41 +300,17 @@ _STALLS = {
 }
 
 
-def _reason_tag() -> str:
-    return f"{names.TAG_PREFIX}reason"
-
-
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() else 0
 
 
+def _next_attempt(mine: list[Run]) -> int:
+    """That of the run that is open, or a new one."""
+    open_ones = [_number(run.tags.get(ATTEMPT_TAG)) for run in mine if run.status == "RUNNING"]
+    return (
+        max(open_ones[0], 1) if open_ones else max((_number(run.tags.get(ATTEMPT_TAG)) for run in mine), default=0) + 1
+    )
+
+
 def _attempt_of(job: Manifest) -> int:
     return _number(objects.labels(job).get(names.Label.ATTEMPT)) or 1
-
-
-def _told(run: Run) -> _End:
-    """How a run ended of which nothing else is left."""
-    if run.status == "FINISHED":
-        return _End(ok=True, reason=Reason.COMPLETED, message="training is complete")
-    reason = run.tags.get(_reason_tag())
-    known = {Reason.DEADLINE_EXCEEDED, Reason.BACKOFF_LIMIT_EXCEEDED}
-    why = Reason(reason) if reason in known else Reason.BACKOFF_LIMIT_EXCEEDED
-    return _End(ok=False, reason=why, message=f"run {run.id} failed")
-
-
-def _end(job: Manifest) -> _End | None:
-    """How the Job ended, if it has."""
-    for one in job.get("status", {}).get("conditions") or ():
-        if one["status"] == "True" and one["type"] in {"Complete", "Failed"}:
-            ok = one["type"] == "Complete"
-            return _End(ok, Reason.COMPLETED if ok else _failure(one), _words(ok, one))
-    return None
-
-
-def _failure(condition: Manifest) -> Reason:
-    reason = condition.get("reason")
-    return Reason.DEADLINE_EXCEEDED if reason == "DeadlineExceeded" else Reason.BACKOFF_LIMIT_EXCEEDED
-
-
-def _words(ok: bool, condition: Manifest) -> str:  # noqa: FBT001 (read at its one call)
-    return "training is complete" if ok else str(condition.get("message") or "training failed")
