@@ -132,6 +132,15 @@ class Run:
     models: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that a run logged: what a version is made from. Its metrics are those that were logged to itself."""
+
+    source: str
+    model_id: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResolveVersion(RegistryAsk[ModelVersion | Absent]):
     """Which version an alias points at, or what a version is; exactly one of the two is given."""
@@ -176,6 +185,19 @@ class FindRuns(RegistryAsk[tuple[Run, ...]]):
     experiment: str
     tag: str
     value: str
+    since: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindModel(RegistryAsk[LoggedModel | Absent]):
+    """What a run logged under this name or path: the last one, if there are several. `Absent` says what there is.
+
+    `since` makes it another ask, whose answer is not older than that.
+    """
+
+    experiment_id: str
+    run_id: str
+    artifact: str
     since: str = ""
 
 

@@ -9,6 +9,7 @@ from serinus.asks import (
     EndRun,
     EnsureRun,
     EnsureVersion,
+    FindModel,
     FindRuns,
     FindVersions,
     Known,
@@ -29,6 +30,9 @@ from serinus.asks import (
 from tests.sim.lines import Wire
 from tests.sim.mlflow import Mlflow
 from tests.sim.weather import READS, REGISTRY
+
+# By which a version is found again.
+KEY_TAG: Final = "serinus.key"
 
 NO_DETAILS: Final = ModelDetails((), None, None, (), "", None)
 
@@ -54,7 +58,7 @@ class RegistryLine:
         except Unreachable:
             return Trouble(TroubleKind.UNREACHABLE, f"{server} does not answer")
 
-    async def carry_out(self, ask: RegistryAsk[Any]) -> object:  # noqa: PLR0911 (one line for each ask)
+    async def carry_out(self, ask: RegistryAsk[Any]) -> object:  # noqa: C901, PLR0911 (one line for each ask)
         """What one ask is answered."""
         mlflow = self.mlflow
         match ask:
@@ -79,6 +83,8 @@ class RegistryLine:
                 return await self._read("resolve", what, lambda: mlflow.resolve(model, alias, version), what)
             case ReadRun(run_id=run):
                 return await self._read("read run", run, lambda: mlflow.change_run(run), f"run {run}")
+            case FindModel(run_id=run):
+                return await self._read("find model", run, lambda: mlflow.logged_model(run), f"model of run {run}")
             case FindRuns() | FindVersions() | ReadModel():
                 return await self._find(ask)
             case _:
@@ -108,7 +114,7 @@ class RegistryLine:
                 run_id=ask.run_id,
                 source=ask.source,
                 model_id=ask.model_id,
-                tags=dict(ask.tags),
+                tags={**dict(ask.tags), KEY_TAG: ask.key},
             )
             make: Callable[[], ModelVersion] = lambda: self.mlflow.make_version(ask.key, version)  # noqa: E731
             found = await self._request("make version", ask.key, make, writes=True)

@@ -3,10 +3,15 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from serinus.asks import ModelVersion, Run, RunStatus
+from serinus.asks import LoggedModel, ModelVersion, Run, RunStatus
 from tests.sim.server import START
 from tests.sim.stage import Stage
+
+# What training comes to: one depth is good enough for every gate, the other for none with a minimum.
+GOOD: Final = 0.9
+BAD: Final = 0.7
 
 
 @dataclass
@@ -76,7 +81,15 @@ class Mlflow:
         """The container ends: it has logged a metric and a model, and says how it ended."""
         run = self.change_run(run_id, status)
         if run is not None:
-            self.runs[run_id] = replace(run, metrics={"val_f1": 0.9}, models=(f"m-{run_id}",))
+            value = GOOD if run.params.get("depth") == "1" else BAD
+            self.runs[run_id] = replace(run, metrics={"val_f1": value}, models=(f"m-{run_id}",))
+
+    def logged_model(self, run_id: str) -> LoggedModel | None:
+        """The model that a run has logged."""
+        run = self.runs.get(run_id)
+        if run is None or run_id in self.deleted or not run.models:
+            return None
+        return LoggedModel(f"models:/{run.models[0]}", run.models[0])
 
     # --- models
 

@@ -7,6 +7,7 @@ from serinus.api.invalid import Invalid
 from serinus.api.modeldeployment import ModelDeployment
 from serinus.api.names import MANAGER, Label
 from serinus.api.trainingjob import TrainingJob
+from serinus.asks import Run
 from serinus.objects import DEPLOYMENT, JOB, SERVICE, Manifest, Ref
 from tests.sim.controllers import job_end
 from tests.sim.fields import Json, get
@@ -18,7 +19,12 @@ from tests.sim.users import BROKEN_IMAGE
 
 # Children that are kept for longer are there at the end.
 LONG: Final = 43_200
-RUN_OF_END: Final = {"Succeeded": "FINISHED", "Failed": "FAILED"}
+RUN_OF_END: Final = {"Succeeded": "FINISHED", "Rejected": "FINISHED", "Failed": "FAILED"}
+TOLD: Final = {
+    "Succeeded": ("Complete", "Succeeded"),
+    "Rejected": ("Complete", "GateRejected"),
+    "Failed": ("Failed", ""),
+}
 
 
 class Settled:
@@ -98,8 +104,24 @@ class Settled:
             return "it has no run"
         if run.status != RUN_OF_END[phase]:
             return f"{run.id} is {run.status} though the job has {phase}"
-        wanted = ("Complete", "Succeeded") if phase == "Succeeded" else ("Failed", "")
-        return _expect(resource, *wanted)
+        wanted = {
+            "Succeeded": ("Complete", "Succeeded"),
+            "Rejected": ("Complete", "GateRejected"),
+            "Failed": ("Failed", ""),
+        }
+        return _expect(resource, *wanted[phase]) or self._verdict(resource, run, phase)
+
+    def _verdict(self, resource: Manifest, run: Run, phase: str) -> str:
+        """What is good is registered under its key, what is not is not."""
+        spec = resource["spec"]
+        bounds = [check["min"] for check in spec.get("gate", ()) if "min" in check]
+        if phase != "Failed" and (phase == "Rejected") != any(run.metrics.get("val_f1", 0.0) < low for low in bounds):
+            return f"it is {phase} with {run.metrics}, and its bounds are {bounds}"
+        if phase != "Succeeded" or "register" not in spec:
+            return "it says that it has registered something" if get(resource, "status", "registered") else ""
+        model, version = spec["register"]["model"], get(resource, "status", "registered", "version") or ""
+        key = f"{objects.uid(resource)}.{get(resource, 'status', 'revision')}"
+        return "" if self._mlflow.version_keys.get((model, version)) == key else f"version {version!r} is not its own"
 
     def _runs(self, resource: Manifest, jobs: list[Manifest]) -> str:
         """No run is left open with nobody who works on it."""
@@ -131,12 +153,13 @@ class Settled:
         return self._kept(resource)
 
     def _kept(self, resource: Manifest) -> str:
-        """If any revision has ready pods, traffic goes to ready pods."""
-        ready = [one for one in self._children(resource, DEPLOYMENT) if get(one, "status", "readyReplicas")]
+        """If stable has ready pods, traffic goes to ready pods. To another revision it goes only when that is stable."""
+        stable = get(resource, "status", "stable", "revision")
+        there = (one for one in self._children(resource, DEPLOYMENT) if get(one, "status", "readyReplicas"))
+        ready = [one for one in there if objects.labels(one).get(Label.REVISION) == stable]
         service = self._service(resource)
-        once_served = get(resource, "status", "stable") is not None
         theirs = service is None and self._server.get(_service_of(resource)) is not None
-        if ready and once_served and not theirs and not reached(self._stage, service):
+        if ready and not theirs and not reached(self._stage, service):
             return f"nobody is served, though {ready[0]['metadata']['name']} has ready pods"
         return ""
 

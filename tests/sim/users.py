@@ -16,6 +16,8 @@ from tests.sim.stage import Stage
 NAMESPACE: Final = "ml"
 NAMES: Final = ("churn", "fraud", "a-name-that-is-as-long-as-a-name-may-be-x")
 MODEL: Final = "churn"
+TRAINED: Final = "trained"
+MINIMUM: Final = 0.8
 ALIASES: Final = ("champion", "challenger")
 SECRET_ENV: Final = [{"name": "TOKEN", "value": PASSWORD}]
 # The operator's own reference that nobody knows: what `parse` alone refuses.
@@ -116,7 +118,22 @@ class Users:
             spec["args"] = INVALID_ARGS
         if random.random() < 0.2:
             spec["ttlSecondsAfterFinished"] = 60
-        return spec
+        return spec | (self._judging() if random.random() < 0.5 else {})
+
+    def _judging(self) -> Json:
+        """A gate, a registration, or both; jobs register into one model, and compare with each other's versions."""
+        random = self._random
+        register = {"model": TRAINED, "alias": ALIASES[1]}
+        absolute = {"metric": "val_f1", "min": MINIMUM}
+        relative = {"metric": "val_f1", "versus": {"alias": ALIASES[1]}, "minDelta": -1}
+        return random.choice(
+            (
+                {"register": register},
+                {"gate": [absolute]},
+                {"gate": [absolute], "register": register},
+                {"gate": [absolute, relative], "register": register},
+            )
+        )
 
     def _serving(self) -> Json:
         random = self._random

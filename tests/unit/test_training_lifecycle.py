@@ -11,7 +11,21 @@ import yaml
 from serinus import training
 from serinus.api import conditions
 from serinus.api.names import Label
-from serinus.asks import Absent, Answer, Ask, EndRun, EnsureRun, FindRuns, Known, Run, RunStatus, Trouble, TroubleKind
+from serinus.asks import (
+    Absent,
+    Answer,
+    Ask,
+    EndRun,
+    EnsureRun,
+    FindRuns,
+    Known,
+    ReadRun,
+    Run,
+    RunStatus,
+    Server,
+    Trouble,
+    TroubleKind,
+)
 from serinus.objects import JOB, POD, labels
 from serinus.plan import Defaults, Plan
 from tests.unit.fakes import DEFAULTS, NOON, Json, Story, as_json, pod, resource
@@ -482,9 +496,13 @@ def test_the_plan_is_as_it_is_written_down(name: str) -> None:
 
 
 def golden_life(golden: Json) -> Life:
-    """The resource with its children; MLflow knows of nothing."""
+    """The resource with its children; MLflow knows of its run, which is open."""
     life = Life()
     life.raw = golden["resource"]
+    if run := life.raw["status"].get("run"):
+        server = Server("http://mlflow.ml:5000", "team", "mlflow")
+        ask = ReadRun(server=server, run_id=run["id"], since="its Job is gone")
+        life.answers[ask] = Known(Run(run["id"], run["experimentId"], "RUNNING"), NOON)
     for child in golden["children"]:
         life.put({"Job": JOB, "Pod": POD}[child["kind"]], child)
     return life

@@ -5,7 +5,6 @@ once they are ready, and only then those of before go.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from serinus import objects
@@ -17,7 +16,7 @@ from serinus.api.revision import significant
 from serinus.asks import Absent, Answer, Known, ModelVersion, ResolveVersion, Server, Trouble, TroubleKind
 from serinus.objects import DEPLOYMENT, SERVICE, Manifest
 from serinus.plan import Apply, Defaults, Delete, Facts, Plan
-from serinus.progress import Said, conditions, progressing, settled, stalled, transitions, updated
+from serinus.progress import Said, Truth, conditions, progressing, settled, stalled, transitions, updated
 from serinus.rollout import manifests
 from serinus.rollout.manifests import Revision
 
@@ -95,12 +94,10 @@ class _Step:
         """Nothing is known, or nothing good: what serves goes on serving, and is kept as it is."""
         if answer is None and self.status.observed_generation == self.resource.metadata.generation:
             # It comes in a moment, and what was said of this spec holds until then.
-            kept = self._keep(()) if self.status.resolved else Plan(status=self.status, ask=(self.ask,))
-            return replace(kept, status=self.status, events=())
-        if answer is None and self.status.resolved is None:
-            return self._say(progressing(Reason.RESOLVING_MODEL, f"asking {self.server} for the version"))
+            return Plan(status=self.status, ask=(self.ask,))
         if answer is None:
-            return self._keep(())
+            ready: Truth = "False" if self._serving() else "Unknown"
+            return self._say(progressing(Reason.RESOLVING_MODEL, f"asking {self.server} for the version", ready))
         reason, message = _why_not(answer)
         about = Said(ConditionType.MODEL_RESOLVED, "False", reason, message)
         if self._serving() or self._stable_there() or self.status.canary:
@@ -151,7 +148,9 @@ class _Step:
         return stable.revision if stable and stable.revision in self._deployments() else ""
 
     def _deployments(self) -> dict[str, Manifest]:
-        return {objects.labels(one).get(Label.REVISION, ""): one for one in self.facts.of(DEPLOYMENT)}
+        """Those that stay; one that is going may still count ready pods."""
+        stay = (one for one in self.facts.of(DEPLOYMENT) if not objects.is_going(one))
+        return {objects.labels(one).get(Label.REVISION, ""): one for one in stay}
 
     def _ready(self, revision: str) -> int:
         found = self._deployments().get(revision, {})

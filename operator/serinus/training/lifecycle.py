@@ -5,78 +5,57 @@ again: runs by their tags, Jobs by their labels.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal
 
 from serinus import objects
 from serinus.api import names
 from serinus.api.conditions import ConditionType, Reason
-from serinus.api.revision import significant
 from serinus.api.trainingjob import TrainingJob
-from serinus.api.trainingjob_status import ResolvedRun, TrainingJobStatus
+from serinus.api.trainingjob_status import ResolvedRun
 from serinus.api.trainingjob_status import Run as RunStatus
 from serinus.asks import (
-    Absent,
-    Answer,
-    Ask,
     EndRun,
     EnsureRun,
     FindRuns,
     Known,
+    ReadRun,
     Run,
-    Server,
-    Trouble,
-    TroubleKind,
     pairs,
 )
 from serinus.objects import JOB, POD, Manifest, Ref
 from serinus.plan import Apply, Defaults, Delete, Facts, Plan
-from serinus.progress import Said, conditions, progressing, settled, stalled, transitions, updated
-from serinus.training import ends, manifests, pod_troubles
+from serinus.progress import Said, progressing, settled, stalled, updated
+from serinus.training import ends, manifests, outcome, pod_troubles
 from serinus.training.ends import End
+from serinus.training.step import Step
 
 UID_TAG = f"{names.TAG_PREFIX}uid"
 REVISION_TAG = f"{names.TAG_PREFIX}revision"
 ATTEMPT_TAG = f"{names.TAG_PREFIX}attempt"
 
 _OPENING = "opening the run in MLflow"
+_OVER = ("FINISHED", "FAILED")
 
 
 def plan(job: TrainingJob, facts: Facts, defaults: Defaults) -> Plan:
     """The next step of a TrainingJob."""
-    return _Step(job, facts, defaults).plan()
+    return _Lifecycle(job, facts, defaults).plan()
 
 
-class _Step:
-    """One look at a TrainingJob: what was observed, and what follows from it."""
-
-    def __init__(self, job: TrainingJob, facts: Facts, defaults: Defaults) -> None:
-        self.job = job
-        self.facts = facts
-        self.defaults = defaults
-        self.revision = objects.digest(significant(job.spec))
-        self.status = job.status if job.status.revision == self.revision else _anew(job.status)
-        resolved = self.status.resolved
-        tracking = job.spec.tracking
-        uri = (resolved.tracking_uri if resolved else "") or tracking.uri or defaults.tracking_uri
-        self.server = Server.of(uri, job.metadata.namespace, tracking.credentials_secret)
-        self.image = (resolved.image if resolved else "") or manifests.image_of(job, defaults)
-        self.experiment = tracking.experiment or f"{job.metadata.namespace}/{job.metadata.name}"
-        # Everything that this step rests on is asked for as long as it is needed: an answer lives no longer.
-        self.asks: list[Ask[Any]] = []
+class _Lifecycle(Step):
+    """The order of things."""
 
     def plan(self) -> Plan:
         """Finished is finished; else what is stale stops first, then the run is found or opened, then it trains."""
         if self.status.finished_at is not None:
             return self._finished()
         if not self.server.uri or not self.image:
-            return self._say("Pending", stalled(Reason.CONFIGURATION_MISSING, self._missing()))
+            return self.say("Pending", stalled(Reason.CONFIGURATION_MISSING, self._missing()))
         if self._job_end() is None and (stale := self._stale()):
             message = f"stopping what runs for an earlier spec: {', '.join(one['metadata']['name'] for one in stale)}"
             said = progressing(Reason.STOPPING, message)
             jobs = (one for one in stale if one["kind"] == JOB.kind)
-            return self._say("Pending", said, delete=tuple(self._delete(one) for one in jobs))
+            return self.say("Pending", said, delete=tuple(self._delete(one) for one in jobs))
         if self.status.run and self.status.attempt and (not self.job.spec.suspend or self._job_end()):
             return self._training(self.status.run, self.status.attempt, {})
         return self._open()
@@ -118,18 +97,14 @@ class _Step:
             value=self.job.metadata.uid,
             since=str(self.job.metadata.generation),
         )
-        found = self._ask(find)
+        found = self.ask(find)
         if not isinstance(found, Known):
-            return self._wait(found, Reason.PENDING, _OPENING)
+            return self.wait(found, Reason.PENDING, _OPENING)
         mine = [run for run in found.value if run.tags.get(REVISION_TAG) == self.revision]
-        for closing in [self._ask(stray) for stray in self._strays(found.value, mine)]:
+        for closing in [self.ask(stray) for stray in self._strays(found.value, mine)]:
             if not isinstance(closing, Known):
-                return self._wait(closing, Reason.STOPPING, "closing earlier runs")
+                return self.wait(closing, Reason.STOPPING, "closing earlier runs")
         return self._suspended() if self.job.spec.suspend and not self._job_end() else self._opened(mine)
-
-    def _ask[T](self, ask: Ask[T]) -> Answer[T] | None:
-        self.asks.append(ask)
-        return self.facts.answer(ask)
 
     def _strays(self, found: tuple[Run, ...], mine: list[Run]) -> tuple[EndRun, ...]:
         """Runs that nobody works on: all but the one of this revision, and that one too while suspended."""
@@ -143,13 +118,13 @@ class _Step:
 
     def _opened(self, mine: list[Run]) -> Plan:
         job = self._job()
-        over = next((run for run in mine if run.status in {"FINISHED", "FAILED"}), None)
+        over = next((run for run in mine if run.status in _OVER), None)
         if over is not None and job is None:
-            return self._ended(over, ends.of_run(over), {"attempt": _number(over.tags.get(ATTEMPT_TAG)) or 1})
+            return outcome.plan(self, over, ends.of_run(over), {"attempt": _number(over.tags.get(ATTEMPT_TAG)) or 1})
         attempt = _attempt_of(job) if job is not None else _next_attempt(mine)
-        run = self._ask(self._ensure(attempt))
+        run = self.ask(self._ensure(attempt))
         if not isinstance(run, Known):
-            return self._wait(run, Reason.PENDING, _OPENING)
+            return self.wait(run, Reason.PENDING, _OPENING)
         resolved = ResolvedRun(image=self.image, tracking_uri=self.server.uri, experiment=self.experiment)
         opened = RunStatus(id=run.value.id, experiment_id=run.value.experiment_id)
         return self._training(opened, attempt, {"run": opened, "attempt": attempt, "resolved": resolved})
@@ -171,52 +146,20 @@ class _Step:
         wanted = manifests.Attempt(self.revision, attempt, open_run, self.image, self.server.uri)
         apply = (Apply(JOB, manifests.manifest(self.job, wanted), once=True),)
         if (end := self._job_end()) is not None:
-            return self._ended(open_run, end, {"attempt": attempt, **changes})
+            return outcome.plan(self, open_run, end, {"attempt": attempt, **changes})
+        if self._job() is None and self.status.run is not None:
+            read = self.ask(ReadRun(server=self.server, run_id=run.id, since="its Job is gone"))
+            if not isinstance(read, Known):
+                return self.wait(read, Reason.TRAINING, f"asking MLflow how far run {run.id} is", phase="Running")
+            if isinstance(read.value, Run) and read.value.status in _OVER:
+                # The Job was removed by somebody, but only after it had done its work.
+                return outcome.plan(self, open_run, ends.of_run(read.value), {"attempt": attempt, **changes})
         troubles = pod_troubles.of(self.facts.of(POD))
         if troubles is not None:
-            return self._say("Running", stalled(*troubles), apply=apply, changes=changes)
-        said = (*progressing(Reason.TRAINING, f"attempt {attempt} of run {run.id} is training"), self._reachable())
+            return self.say("Running", stalled(*troubles), apply=apply, changes=changes)
+        said = (*progressing(Reason.TRAINING, f"attempt {attempt} of run {run.id} is training"), self.reachable())
         started = {"started_at": self.status.started_at or self.facts.now}
-        return self._say("Running", said, apply=apply, changes={**changes, **started})
-
-    def _ended(self, run: Run, end: End, found: Mapping[str, object]) -> Plan:
-        """The run is closed with the true end first; then the resource says so."""
-        tags = {ends.REASON_TAG: end.reason}
-        status: Literal["FINISHED", "FAILED"] = "FINISHED" if end.ok else "FAILED"
-        answer = self._ask(EndRun(server=self.server, run_id=run.id, end=status, tags=pairs(tags)))
-        if not isinstance(answer, Known):
-            return self._wait(answer, Reason.EVALUATING, "closing the run in MLflow", phase="Evaluating")
-        gone = isinstance(answer.value, Absent)
-        changes: dict[str, object] = {
-            "run": RunStatus(id=run.id, experiment_id=run.experiment_id),
-            **found,
-            "finished_at": self.facts.now,
-            "message": f"{end.message}{'; its run is gone from MLflow' if gone else ''}",
-        }
-        trained = Said(ConditionType.TRAINED, "True" if end.ok else "False", end.reason, end.message)
-        said = (*self._final(end), trained, self._reachable())
-        plan = self._say(self._final_phase(end), said, changes=changes)
-        ttl = timedelta(seconds=self.job.spec.ttl_seconds_after_finished)
-        return replace(plan, requeue_after=ttl if self.facts.of(JOB) else None)
-
-    def _final_phase(self, end: End) -> str:
-        if not end.ok:
-            return "Failed"
-        return "Evaluating" if self._wants_more() else "Succeeded"
-
-    def _wants_more(self) -> bool:
-        return bool(self.job.spec.gate or self.job.spec.registration)
-
-    def _final(self, end: End) -> tuple[Said, ...]:
-        if not end.ok:
-            failed = Said(ConditionType.FAILED, "True", end.reason, end.message)
-            return (*stalled(end.reason, end.message), failed)
-        if self._wants_more():
-            return progressing(Reason.EVALUATING, f"{end.message}; this version neither judges nor registers it")
-        return (
-            *settled(Reason.SUCCEEDED, end.message),
-            Said(ConditionType.COMPLETE, "True", Reason.SUCCEEDED, end.message),
-        )
+        return self.say("Running", said, apply=apply, changes={**changes, **started})
 
     def _finished(self) -> Plan:
         """Nothing is left to do, but to remove the children when their time is over."""
@@ -234,70 +177,7 @@ class _Step:
     def _suspended(self) -> Plan:
         said = settled(Reason.SUSPENDED, "suspended: set spec.suspend to false to train", ready="False")
         suspended = Said(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, "nothing runs")
-        return self._say("Suspended", (*said, suspended, self._reachable()), changes={"run": None, "attempt": None})
-
-    def _wait(self, answer: object, reason: Reason, message: str, phase: str = "Pending") -> Plan:
-        """Nothing but an answer is missing; what keeps it from coming is said."""
-        if answer is None and self.job.status.observed_generation == self.job.metadata.generation:
-            # It comes in a moment, and what was said of this spec holds until then.
-            return Plan(status=self.job.status, ask=tuple(self.asks))
-        if not isinstance(answer, Trouble):
-            return self._say(phase, progressing(reason, message))
-        away = answer.kind == TroubleKind.UNREACHABLE
-        why = Reason.UNREACHABLE if away else Reason.UNAUTHORIZED
-        refused = answer.kind == TroubleKind.REFUSED
-        about = self._reachable() if refused else Said(ConditionType.MLFLOW_AVAILABLE, "False", why, answer.message)
-        if away:
-            return self._say(phase, (*progressing(reason, answer.message), about))
-        return self._say(phase, (*stalled(_STALLS[answer.kind], answer.message), about))
-
-    def _reachable(self) -> Said:
-        return Said(ConditionType.MLFLOW_AVAILABLE, "True", Reason.REACHABLE, f"{self.server} answers")
-
-    def _say(
-        self,
-        phase: str,
-        said: tuple[Said, ...],
-        *,
-        changes: Mapping[str, object] | None = None,
-        apply: tuple[Apply, ...] = (),
-        delete: tuple[Delete, ...] = (),
-    ) -> Plan:
-        resumed = Said(ConditionType.SUSPENDED, None)
-        known = [one for one in said if one.type == ConditionType.SUSPENDED] or [resumed]
-        generation = self.job.metadata.generation
-        after = conditions(self.status.conditions, (*said, *known), generation, self.facts.now)
-        message = next(one.message for one in said)
-        fields = {"message": message, "phase": phase, "conditions": after, "revision": self.revision}
-        status = updated(self.status, **{**fields, "observed_generation": generation, **(changes or {})})
-        return Plan(
-            status=status,
-            apply=apply,
-            delete=delete,
-            events=transitions(self.job.status.conditions, after),
-            ask=tuple(self.asks),
-        )
-
-
-def _anew(before: TrainingJobStatus) -> TrainingJobStatus:
-    """What a new revision takes over: nothing that was reached, but since when it does as it does."""
-    kept = tuple(one for one in before.conditions if one.type in _LASTING)
-    return TrainingJobStatus(conditions=kept, history=before.history)
-
-
-_LASTING = {
-    ConditionType.READY,
-    ConditionType.RECONCILING,
-    ConditionType.STALLED,
-    ConditionType.SUSPENDED,
-    ConditionType.MLFLOW_AVAILABLE,
-}
-
-_STALLS = {
-    TroubleKind.UNAUTHORIZED: Reason.UNAUTHORIZED,
-    TroubleKind.CREDENTIALS_MISSING: Reason.CONFIGURATION_MISSING,
-    TroubleKind.REFUSED: Reason.INVALID_SPEC,
-}
+        return self.say("Suspended", (*said, suspended, self.reachable()), changes={"run": None, "attempt": None})
 
 
 def _number(text: str | None) -> int:

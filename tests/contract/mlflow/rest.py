@@ -80,14 +80,24 @@ class Rest:
         created = self.post("runs/create", experiment_id=experiment_id, start_time=start_time, tags=listed)
         return str(created["run"]["info"]["run_id"])
 
-    def logged_model(self, experiment_id: str, run_id: str, files: Mapping[str, str] | None = None) -> str:
-        """A model as `log_model` logs it: the files given, or an MLmodel and its requirements; an output of the run."""
-        created = self.post("logged-models", experiment_id=experiment_id, name="model", source_run_id=run_id)
+    def logged_model(
+        self, experiment_id: str, run_id: str, files: Mapping[str, str] | None = None, *, name: str = "model"
+    ) -> str:
+        """A model as `log_model` logs it: the files given, or an MLmodel and its requirements; an output of the run.
+
+        It is not marked as ready: `finish` does that.
+        """
+        created = self.post("logged-models", experiment_id=experiment_id, name=name, source_run_id=run_id)
         info = created["model"]["info"]
         model_id = str(info["model_id"])
         self.upload(info["artifact_uri"], files if files is not None else model_files(model_id))
         self.post("runs/outputs", run_id=run_id, models=[{"model_id": model_id, "step": "0"}])
         return model_id
+
+    def finish(self, model_id: str, status: str = "LOGGED_MODEL_READY") -> None:
+        """Mark a logged model as ready, as `log_model` does in the end, or as failed."""
+        body = {"model_id": model_id, "status": status}
+        self.call("PATCH", f"api/2.0/mlflow/logged-models/{model_id}", body)
 
     def upload(self, folder: str, files: Mapping[str, str]) -> None:
         """Put files into a folder of the server's artifact store."""

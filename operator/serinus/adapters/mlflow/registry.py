@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from serinus import asks
-from serinus.adapters.mlflow import batch, models, runs, versions
+from serinus.adapters.mlflow import batch, found, models, runs, versions
 from serinus.adapters.mlflow.client import Client, Json, Limits, all_of
 from serinus.adapters.mlflow.credentials import Credentials, Wallet
 from serinus.adapters.mlflow.failures import Failed, Party, address_of
@@ -28,6 +28,7 @@ _WAYS: Mapping[type[RegistryAsk[Any]], _Way] = {
     asks.FindVersions: versions.find,
     asks.ReadRun: runs.read,
     asks.FindRuns: runs.find,
+    asks.FindModel: found.find,
     asks.EnsureRun: runs.ensure,
     asks.EndRun: runs.end,
     asks.TagRun: runs.tag,
