@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 with mlflow.start_run():
     model = LogisticRegression(C=float(os.environ["PARAM_STRENGTH"])).fit([[0.0], [1.0]], [0, 1])
     mlflow.log_metric("val_f1", 0.9)
-    mlflow.sklearn.log_model(model, name="model", registered_model_name=os.environ["MODEL"])
+    mlflow.sklearn.log_model(model, name="model")
 """
 ASK = """
 import json, urllib.request
@@ -58,8 +58,9 @@ def test_from_training_code_to_an_answer(installed: Platform, namespace: str) ->
         "churn",
         TRAIN,
         parameters={"strength": 0.5},
-        env=[{"name": "MODEL", "value": namespace}],
         tracking={"experiment": namespace, "tags": {"team": "growth"}},
+        gate=[{"metric": "val_f1", "min": 0.8}, {"metric": "val_f1", "versus": {"alias": "champion"}, "minDelta": 0}],
+        register={"model": namespace, "alias": "champion", "tags": {"team": "growth"}},
     )
     pods.apply(kubectl, namespace, job)
     wait(kubectl, namespace, "trainingjob/churn", "Complete")
@@ -72,7 +73,12 @@ def test_from_training_code_to_an_answer(installed: Platform, namespace: str) ->
     assert {one["key"]: one["value"] for one in run["data"]["params"]}["strength"] == "0.5"
     assert {one["key"]: one["value"] for one in run["data"]["tags"]}["team"] == "growth"
 
-    model = {"name": namespace, "version": "1"}
+    assert trained["status"]["registered"]["version"] == "1"
+    version = installed.mlflow("registered-models/alias", name=namespace, alias="champion")["model_version"]
+    assert version["run_id"] == trained["status"]["run"]["id"]
+    assert {"key": "team", "value": "growth"} in version["tags"]
+
+    model = {"name": namespace, "alias": "champion"}
     deployment = {"apiVersion": API_VERSION, "kind": "ModelDeployment", "metadata": {"name": "churn"}}
     pods.apply(kubectl, namespace, {**deployment, "spec": {"model": model}})
     wait(kubectl, namespace, "modeldeployment/churn", "Ready")
@@ -81,6 +87,20 @@ def test_from_training_code_to_an_answer(installed: Platform, namespace: str) ->
     assert conditions(served)["Available"] == ("True", "MinimumReplicasAvailable")
     answer = pods.run(installed.target, namespace, ASK.replace("SERVICE", "churn"))
     assert json.loads(answer) == {"predictions": [0, 1]}
+
+
+def test_a_model_that_is_not_good_enough_is_rejected_and_not_registered(installed: Platform, namespace: str) -> None:
+    kubectl = installed.target.kubectl
+    gate = [{"metric": "val_f1", "min": 0.95}, {"metric": "auc", "min": 0.5}]
+    job = training_job("weak", TRAIN, parameters={"strength": 1}, gate=gate, register={"model": namespace})
+    pods.apply(kubectl, namespace, job)
+    wait(kubectl, namespace, "trainingjob/weak", "Complete")
+    rejected = kubectl.get("trainingjob", "weak", "-n", namespace)
+    assert rejected["status"]["phase"] == "Rejected"
+    assert conditions(rejected)["GatePassed"] == ("False", "MetricMissing")
+    assert "0.9 is less than 0.95" in rejected["status"]["message"]
+    assert "auc was not logged; the run logged val_f1" in rejected["status"]["message"]
+    assert "registered" not in rejected["status"]
 
 
 def test_a_failed_training_is_told_with_its_reason(installed: Platform, namespace: str) -> None:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, override
 
 from serinus import objects
-from serinus.asks import EnsureRun, RegistryAsk, ResolveVersion, Run
+from serinus.asks import EnsureRun, EnsureVersion, ModelVersion, RegistryAsk, ResolveVersion, Run
 from serinus.objects import DEPLOYMENT, SERVICE, Manifest, ObjectKind, Ref
 from serinus.plan import Apply, Kind, Plan
 from serinus.ports import KubeError
@@ -126,6 +126,14 @@ class Blind(RegistryLine):
 
     @override
     async def find_run(self, ask: EnsureRun) -> Run | None:
+        return None
+
+
+class BlindToVersions(RegistryLine):
+    """A version is made without a look whether it is there."""
+
+    @override
+    async def find_version(self, ask: EnsureVersion) -> ModelVersion | None:
         return None
 
 

@@ -153,7 +153,7 @@ class Settled:
         return self._kept(resource)
 
     def _kept(self, resource: Manifest) -> str:
-        """If stable has ready pods, traffic goes to ready pods. To another revision it goes only when that is stable."""
+        """If stable has ready pods, traffic goes to ready pods; another revision gets it only when it is stable."""
         stable = get(resource, "status", "stable", "revision")
         there = (one for one in self._children(resource, DEPLOYMENT) if get(one, "status", "readyReplicas"))
         ready = [one for one in there if objects.labels(one).get(Label.REVISION) == stable]
