@@ -61,7 +61,7 @@ def _report(installed: Platform) -> str:
     return "\n".join(
         [
             "",
-            f"A TrainingJob trained a model, which passed its gate; MLflow has it as models:/{NAME}/{version['version']},",
+            f"A TrainingJob trained a model that passed its gate, in MLflow models:/{NAME}/{version['version']},",
             f"alias champion, from run {version['run_id']} ({metrics}).",
             f"A ModelDeployment follows the alias; in the cluster it answers at http://{NAME}.{NAMESPACE}/invocations.",
             "",

@@ -67,7 +67,7 @@ def updated[S: StatusPart](status: S, **changes: object) -> S:
 
 
 def transitions(before: Sequence[Condition], after: Sequence[Condition]) -> tuple[Event, ...]:
-    """One event for each reason that is new, with the words of the condition that says most.
+    """One event for each reason that is new, with the words of the condition that says most; no words twice.
 
     What is only on the way to something is not told, nor that nothing serves before anything has served.
     """
@@ -80,10 +80,11 @@ def transitions(before: Sequence[Condition], after: Sequence[Condition]) -> tupl
         and one.reason not in _QUIET
         and not (one.type == ConditionType.AVAILABLE and one.type not in types)
     ]
-    by_reason: dict[str, Condition] = {}
+    told_now: dict[str, Condition] = {}
     for one in sorted(fresh, key=_weight):
-        by_reason.setdefault(one.reason, one)
-    return tuple(Event(_severity(one), one.reason, one.message) for one in by_reason.values())
+        if one.reason not in told_now and one.message not in (other.message for other in told_now.values()):
+            told_now[one.reason] = one
+    return tuple(Event(_severity(one), one.reason, one.message) for one in told_now.values())
 
 
 def _condition(old: Condition | None, said: Said, status: Truth, generation: int, now: datetime) -> Condition:

@@ -183,7 +183,7 @@ BUGS: Final = (
         "is deleted while",
     ),
     Planted("deletes though an apply failed", _with_executor(GoesOn), "is deleted while|not at rest"),
-    Planted("what has the name is taken", _with_executor(TakesOver), "somebody else's|belonged to"),
+    Planted("what has the name is taken", _with_executor(TakesOver), "somebody else's|belonged to|left RUNNING"),
     Planted(
         "starts before all was seen",
         Assembly(operator=Impatient),
