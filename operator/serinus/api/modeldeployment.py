@@ -43,7 +43,7 @@ class Registry(SpecPart):
     credentials_secret: NameOrNone = Field(
         default="",
         description="Name of a Secret with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-        'MLFLOW_TRACKING_TOKEN. "": the operator\'s credentials.',
+        'MLFLOW_TRACKING_TOKEN. "": the operator\'s credentials for its own server, and none for another.',
     )
 
 

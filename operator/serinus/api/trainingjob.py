@@ -51,7 +51,7 @@ class Tracking(SpecPart):
     credentials_secret: NameOrNone = Field(
         default="",
         description="Name of a Secret with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-        'MLFLOW_TRACKING_TOKEN. "": the operator\'s credentials.',
+        'MLFLOW_TRACKING_TOKEN. "": the operator\'s credentials for its own server, and none for another.',
     )
     tags: Tags = Field(default={}, description="Tags of the run.")
 
