@@ -506,3 +506,19 @@ def golden_life(golden: Json) -> Life:
     for child in golden["children"]:
         life.put({"Job": JOB, "Pod": POD}[child["kind"]], child)
     return life
+
+
+@pytest.mark.parametrize("field", ["source", "inputs", "checkpoints", "queue", "workers"])
+def test_what_is_not_built_yet_is_refused_by_name(field: str) -> None:
+    values = {
+        "source": {"configMap": {"name": "code"}},
+        "inputs": [{"name": "train", "uri": "s3://data/train.parquet", "mountPath": "/data/train.parquet"}],
+        "checkpoints": {"size": "1Gi"},
+        "queue": "gpus",
+        "workers": 2,
+    }
+    life = Life(**{field: values[field]})
+    life.run()
+    assert life.conditions()["Stalled"] == ("True", "InvalidSpec")
+    assert life.status["message"].startswith(f"spec.{field}: not built yet")
+    assert life.of(JOB) == []

@@ -20,6 +20,8 @@ from serinus.progress import Said, Truth, conditions, progressing, settled, stal
 from serinus.rollout import manifests
 from serinus.rollout.manifests import Revision
 
+_UNBUILT_OF_SERVER = ("autoscaling", "environment", "batching")
+
 
 def plan(resource: ModelDeployment, facts: Facts, defaults: Defaults) -> Plan:
     """The next step of a ModelDeployment."""
@@ -49,6 +51,9 @@ class _Step:
 
     def plan(self) -> Plan:
         """What cannot be resolved leaves what serves alone."""
+        if unbuilt := self._unbuilt():
+            message = f"{', '.join(unbuilt)}: not built yet in this version of the operator; leave it out"
+            return self._say(stalled(Reason.INVALID_SPEC, message))
         if not self.server.uri or not self.image:
             return self._say(stalled(Reason.CONFIGURATION_MISSING, self._missing()))
         answer = self.facts.answer(self.ask)
@@ -57,6 +62,13 @@ class _Step:
             about = Said(ConditionType.MODEL_RESOLVED, "True", Reason.RESOLVED, f"version {version}")
             return self._serve(self._revision(self._model, version), self._resolved(answer.value), (about,))
         return self._unresolved(answer)
+
+    def _unbuilt(self) -> list[str]:
+        """What the spec asks for and this version does not do: a careful rollout must not become a careless one."""
+        spec = self.resource.spec.wire()
+        found = [f"spec.{field}" for field in ("traffic", "rollout") if spec.get(field)]
+        server = spec.get("server") or {}
+        return found + [f"spec.server.{field}" for field in _UNBUILT_OF_SERVER if server.get(field)]
 
     def _missing(self) -> str:
         if not self.server.uri:

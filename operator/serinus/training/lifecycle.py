@@ -34,6 +34,8 @@ REVISION_TAG = f"{names.TAG_PREFIX}revision"
 ATTEMPT_TAG = f"{names.TAG_PREFIX}attempt"
 
 _OPENING = "opening the run in MLflow"
+# What the API has and this version does not do: it is refused, for training without it would be something else.
+_UNBUILT = ("source", "inputs", "workers", "checkpoints", "queue")
 _OVER = ("FINISHED", "FAILED")
 
 
@@ -49,6 +51,9 @@ class _Lifecycle(Step):
         """Finished is finished; else what is stale stops first, then the run is found or opened, then it trains."""
         if self.status.finished_at is not None:
             return self._finished()
+        if unbuilt := [f"spec.{field}" for field in self.job.spec.wire() if field in _UNBUILT]:
+            message = f"{', '.join(unbuilt)}: not built yet in this version of the operator; leave it out"
+            return self.say("Pending", stalled(Reason.INVALID_SPEC, message))
         if not self.server.uri or not self.image:
             return self.say("Pending", stalled(Reason.CONFIGURATION_MISSING, self._missing()))
         if self._job_end() is None and (stale := self._stale()):
