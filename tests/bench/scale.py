@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests import process
+from tests import crds, process
 from tests.bench import tracking
 from tests.cluster import cluster, settings
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.layout import Profile
-from tests.cluster.settings import CHECKOUT
 from tests.process import Operator, seconds_since
 
 MODELS = 20
@@ -32,19 +31,17 @@ def main() -> None:
     parser.add_argument("--uv", required=True, help="the uv with which MLflow's environment is made")
     options = parser.parse_args()
     chosen = settings.read(os.environ, name="bench")
-    try:
-        started = cluster.up(chosen, Profile.KWOK, print, kwok_nodes=10)
-        with tempfile.TemporaryDirectory() as folder, tracking.mlflow(chosen, options.uv, Path(folder)) as address:
-            print(json.dumps(measure(started.kubectl, address, options.resources, Path(folder)), indent=2))
-    finally:
-        cluster.down(chosen, print)
+    with (
+        cluster.borrowed(chosen, Profile.KWOK, print, kwok_nodes=10) as started,
+        tempfile.TemporaryDirectory() as folder,
+        tracking.mlflow(chosen, options.uv, Path(folder)) as address,
+    ):
+        print(json.dumps(measure(started.kubectl, address, options.resources, Path(folder)), indent=2))
 
 
 def measure(kubectl: Kubectl, address: str, number: int, folder: Path) -> Mapping[str, Any]:
     """The report."""
-    kubectl("apply", "--server-side", "-f", str(CHECKOUT / "crds"))
-    names = ("trainingjobs.serinus.dev", "modeldeployments.serinus.dev")
-    kubectl("wait", "--for=condition=Established", *(f"crd/{name}" for name in names))
+    crds.install(kubectl)
     for model in range(MODELS):
         tracking.register(address, f"model-{model}")
     report: dict[str, Any] = {"resources": number, "idle": _idle(kubectl, address, folder)}

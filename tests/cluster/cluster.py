@@ -5,7 +5,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,6 +84,17 @@ def clean(settings: Settings, say: Say) -> None:
         return
     say(f"removing the cache {settings.cache}")
     shutil.rmtree(settings.cache, ignore_errors=True)
+
+
+@contextmanager
+def borrowed(settings: Settings, profile: Profile, say: Say, *, kwok_nodes: int = 0) -> Iterator[Cluster]:
+    """A cluster for as long as the context is open. One that was running before is running after it."""
+    was_running = processes.supervisor(settings.state) is not None
+    try:
+        yield up(settings, profile, say, kwok_nodes=kwok_nodes)
+    finally:
+        if not was_running:
+            down(settings, say)
 
 
 def find(settings: Settings) -> Cluster:

@@ -30,9 +30,18 @@ def expect(state: Path, pid: int) -> None:
         raise SystemExit("the supervisor ended at once")
 
 
-def _supervises(pid: int, state: Path) -> bool:
+def _is_starting(state: Path) -> bool:
+    return any(_starts(pid, state) for pid in _pids())
+
+
+def _starts(pid: int, state: Path) -> bool:
+    """Whether a process is the cluster's first, or is about to start it."""
     words = command_line(pid)
-    if len(words) < len(SUPERVISORS) or words[-1] != str(state) or words[-2] not in SUPERVISORS:
+    return len(words) >= len(SUPERVISORS) and words[-1] == str(state) and words[-2] in SUPERVISORS
+
+
+def _supervises(pid: int, state: Path) -> bool:
+    if not _starts(pid, state):
         return False
     # The processes that start it look the same, but lead no session.
     fields = _stat(pid)
@@ -42,8 +51,11 @@ def _supervises(pid: int, state: Path) -> bool:
 def end(state: Path) -> None:
     """Kill the cluster's first process and wait until all that hung on it is gone.
 
-    With it the kernel ends the node's namespaces; without namespaces it kills the parts, which asked for that.
+    With it the kernel ends the node's namespaces; without namespaces it kills the parts, which asked for that. Who was
+    starting it ends by itself then, even if nobody waits for that any more.
     """
+    # One that is about to be started is waited for: it would be there after us.
+    wait_until(lambda: supervisor(state) is not None or not _is_starting(state), ENDING_SECONDS)
     pid = supervisor(state)
     if pid is None:
         return
@@ -52,6 +64,7 @@ def end(state: Path) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     gone = wait_until(lambda: _start_time(pid) != started and not any(map(_running, parts)), ENDING_SECONDS)
+    wait_until(lambda: not _is_starting(state), ENDING_SECONDS)
     if not gone:
         raise ClusterError(
             f"the cluster's process {pid} did not end within {ENDING_SECONDS:.0f} s",

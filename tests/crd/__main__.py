@@ -2,7 +2,8 @@
 
 import json
 
-from tests.cluster import cluster, processes, settings
+from tests import crds
+from tests.cluster import cluster, settings
 from tests.cluster.cluster import Cluster
 from tests.cluster.layout import Profile
 from tests.crd import conftest
@@ -17,19 +18,14 @@ WIDTH = 60
 def main() -> None:
     """Start the server, ask it about every case, print."""
     chosen = settings.read(name=conftest.CLUSTER_NAME)
-    was_running = processes.supervisor(chosen.state) is not None
-    try:
-        _print(cluster.up(chosen, Profile.CONTROL_PLANE, lambda _: None))
-    finally:
-        if not was_running:
-            cluster.down(chosen, lambda _: None)
+    with cluster.borrowed(chosen, Profile.CONTROL_PLANE, lambda _: None) as started:
+        _print(started)
 
 
 def _print(started: Cluster) -> None:
-    kubectl = started.kubectl
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "crds"))
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CHECKOUT / "crds"))
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "tests" / "crd" / "valid"))
+    crds.install(started.kubectl)
+    valid = str(CHECKOUT / "tests" / "crd" / "valid")
+    started.kubectl("apply", "--server-side", "--force-conflicts", "-f", valid)
     server = Server.of(started.layout)
     print("| kind | field | constraint | accepted | rejected | the user reads |\n|---|---|---|---|---|---|")
     for case in CASES:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import cluster, processes, settings
+from tests import crds
+from tests.cluster import cluster, settings
 from tests.cluster.cluster import Cluster
 from tests.cluster.layout import Profile
-from tests.crd.objects import CHECKOUT, DEFINITIONS
+from tests.crd.objects import CHECKOUT
 from tests.crd.server import Server
 
 # Beside the clusters that other tests and people work with.
@@ -16,18 +17,10 @@ CLUSTER_NAME = "crd"
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[Cluster]:
-    """An API server that serves our kinds. One that was running before the tests is running after them."""
-    chosen = settings.read(name=CLUSTER_NAME)
-    was_running = processes.supervisor(chosen.state) is not None
-    try:
-        started = cluster.up(chosen, Profile.CONTROL_PLANE, print)
-        started.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "crds"))
-        names = [f"crd/{definition['metadata']['name']}" for definition in DEFINITIONS.values()]
-        started.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+    """An API server that serves our kinds."""
+    with cluster.borrowed(settings.read(name=CLUSTER_NAME), Profile.CONTROL_PLANE, print) as started:
+        crds.install(started.kubectl)
         yield started
-    finally:
-        if not was_running:
-            cluster.down(chosen, print)
 
 
 @pytest.fixture(scope="session")

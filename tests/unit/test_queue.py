@@ -167,14 +167,6 @@ async def test_a_taker_that_left_earlier_is_passed_over(queue: WorkQueue[str]) -
 
 
 @story
-async def test_a_key_that_is_forgotten_does_not_come(queue: WorkQueue[str]) -> None:
-    queue.add("a")
-    queue.retry("a")
-    queue.forget("a")
-    assert await nothing_is_due(queue, 100)
-
-
-@story
 async def test_it_is_known_how_long_the_first_key_waits_and_the_slowest_worker_works(queue: WorkQueue[str]) -> None:
     assert (queue.oldest_wait, queue.longest_work, queue.depth) == (0, 0, 0)
     queue.add("a")

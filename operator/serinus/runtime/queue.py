@@ -90,13 +90,6 @@ class WorkQueue[K: Hashable]:
             self._again.discard(key)
             self.add(key)
 
-    def forget(self, key: K) -> None:
-        """Nothing is to be done for the key any more."""
-        self._due.pop(key, None)
-        self._again.discard(key)
-        self._failures.pop(key, None)
-        self._clear_timer(key)
-
     @property
     def depth(self) -> int:
         """How many keys are due and wait for a worker."""

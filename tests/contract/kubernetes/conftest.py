@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import cluster, processes, settings
+from tests import crds
+from tests.cluster import cluster, settings
 from tests.cluster.cluster import Cluster
 from tests.cluster.layout import Profile
-from tests.cluster.settings import CHECKOUT
 
 # Beside the clusters that other tests and people work with.
 CLUSTER_NAME = "contract"
@@ -17,17 +17,10 @@ CLUSTER_NAME = "contract"
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[Cluster]:
-    """The API server, without controllers. One that was running before the tests is running after them."""
-    chosen = settings.read(name=CLUSTER_NAME)
-    was_running = processes.supervisor(chosen.state) is not None
-    try:
-        started = cluster.up(chosen, Profile.CONTROL_PLANE, print)
-        started.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "crds"))
-        started.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CHECKOUT / "crds"))
+    """The API server, without controllers."""
+    with cluster.borrowed(settings.read(name=CLUSTER_NAME), Profile.CONTROL_PLANE, print) as started:
+        crds.install(started.kubectl)
         yield started
-    finally:
-        if not was_running:
-            cluster.down(chosen, print)
 
 
 @pytest.fixture
