@@ -39,7 +39,7 @@ e2e: $(READY) ## The tests on a real cluster
 images: $(READY) ## Build all images; their archives stay in the cache
 	@$(CLUSTER_TOOL) images
 
-generate: $(READY) ## Make anew what is generated: the locks
+generate: $(READY) ## Make anew what is generated: definitions, references, locks
 	@UV=$(UV) $(PYTHON) -m tests.generate
 
 cluster-up: $(READY) ## Start the local Kubernetes, or find it running

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from serinus.api import names
 from serinus.asks import (
     Absent,
     Answer,
@@ -30,9 +31,6 @@ from serinus.asks import (
 from tests.sim.lines import Wire
 from tests.sim.mlflow import Mlflow
 from tests.sim.weather import READS, REGISTRY
-
-# By which a version is found again.
-KEY_TAG: Final = "serinus.key"
 
 NO_DETAILS: Final = ModelDetails((), None, None, (), "", None)
 
@@ -114,7 +112,7 @@ class RegistryLine:
                 run_id=ask.run_id,
                 source=ask.source,
                 model_id=ask.model_id,
-                tags={**dict(ask.tags), KEY_TAG: ask.key},
+                tags={**dict(ask.tags), names.KEY_TAG: ask.key},
             )
             make: Callable[[], ModelVersion] = lambda: self.mlflow.make_version(ask.key, version)  # noqa: E731
             found = await self._request("make version", ask.key, make, writes=True)

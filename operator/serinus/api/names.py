@@ -43,3 +43,5 @@ class Environment:
 
 # Tags with this prefix are ours, on runs and on versions: by them a run or version is found again, never made twice.
 TAG_PREFIX: Final = f"{MANAGER}."
+# The key of a run or version: what it was made for, once.
+KEY_TAG: Final = f"{TAG_PREFIX}key"

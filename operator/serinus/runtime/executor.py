@@ -110,12 +110,11 @@ class Executor:
         self._cache.observe(ref.kind, stored)
         return stored
 
-    async def _look(self, ref: Ref) -> Manifest | None:
-        """The object as it is now, also for the cache."""
+    async def _look(self, ref: Ref) -> None:
+        """Have the object in the cache as it is now."""
         live = await self._kube.get(ref)
         if live is not None:
             self._cache.observe(ref.kind, live)
-        return live
 
     def _must_be_ours(self, ref: Ref, live: Manifest, wanted: Manifest, resource: Manifest) -> None:
         """Ours is what this resource controls, or what bears its labels and is controlled by nobody."""

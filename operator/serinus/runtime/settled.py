@@ -1,7 +1,7 @@
 """Whether a child is as it should be, so that a settled one costs no request."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, DecimalException
+from decimal import DecimalException
 from typing import Any
 
 from serinus import objects
@@ -62,10 +62,6 @@ def _is_same_quantity(live: object, wanted: object) -> bool:
     if not isinstance(live, str | int) or not isinstance(wanted, str | int) or isinstance(wanted, bool):
         return False
     try:
-        return _number(live) == _number(wanted)
+        return scalars.quantity(live) == scalars.quantity(wanted)
     except (DecimalException, KeyError):
         return False
-
-
-def _number(value: int | str) -> Decimal:
-    return scalars.quantity(value)

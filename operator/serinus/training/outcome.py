@@ -6,7 +6,7 @@ Each verdict is written into status before anything rests on it, so that it is r
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Literal
 
 from serinus.api import names
 from serinus.api.conditions import ConditionType, Reason
@@ -36,8 +36,6 @@ from serinus.training import ends, gate, manifests
 from serinus.training.ends import End
 from serinus.training.gate import Rival
 from serinus.training.step import Step
-
-KEY_TAG: Final = f"{names.TAG_PREFIX}key"
 
 
 def plan(step: Step, run: Run, end: End, found: Mapping[str, object]) -> Plan:
@@ -101,7 +99,7 @@ class _Outcome:
 
     def _earlier(self, register: Register) -> Plan | None:
         """A version that was registered from this revision has passed, whatever the alias points at by now."""
-        ask = FindVersions(server=self.step.server, model=register.model, tag=KEY_TAG, value=self._key)
+        ask = FindVersions(server=self.step.server, model=register.model, tag=names.KEY_TAG, value=self._key)
         found = self.step.ask(ask)
         if not isinstance(found, Known):
             return self._evaluating(found)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,8 +65,17 @@ async def answering(status: int, body: str, headers: Mapping[str, str] | None = 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=status, text=body, headers=headers)
 
+    async with serving(answer, "*", "/{path:.*}") as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], method: str, path: str
+) -> AsyncIterator[str]:
+    """A server on the loopback that answers this at this path."""
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
+    application.router.add_route(method, path, answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:

@@ -1,7 +1,7 @@
 """Pods are scraped over real HTTP, and one that does not answer says so in words."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -10,7 +10,7 @@ from aiohttp import web
 
 from serinus.adapters.pods import PodMetrics
 from serinus.asks import PodAddress, PodSamples, Sample, Scrape
-from tests.contract.kubernetes.connections import Calls, answering, silent
+from tests.contract.kubernetes.connections import Calls, answering, serving, silent
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TEXT: Final = """# HELP serinus_requests_total Requests.
@@ -137,7 +137,7 @@ def test_so_many_at_a_time_and_no_more() -> None:
             return web.Response(text=TEXT)
 
         async with AsyncExitStack() as stack:
-            address = await stack.enter_async_context(serving(answer))
+            address = await stack.enter_async_context(serving(answer, "GET", "/metrics"))
             adapter = await stack.enter_async_context(metrics(concurrency=4))
             pods = tuple(PodAddress(str(number), "127.0.0.1") for number in range(20))
             found = await adapter.scrape(Scrape(pods=pods, port=port_of(address), path="metrics", prefix="serinus_"))
@@ -145,17 +145,3 @@ def test_so_many_at_a_time_and_no_more() -> None:
         return most
 
     assert asyncio.run(story()) == 4
-
-
-@asynccontextmanager
-async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    application = web.Application()
-    application.router.add_get("/metrics", answer)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield site.name
-    finally:
-        await runner.cleanup()

@@ -8,7 +8,8 @@ from typing import Final
 
 from serinus.adapters.mlflow.client import Client, Json
 from serinus.adapters.mlflow.failures import EXISTS, Failed
-from serinus.adapters.mlflow.search import KEY, entries, run_pages, tagged, texts
+from serinus.adapters.mlflow.search import entries, run_pages, tagged, texts
+from serinus.api.names import KEY_TAG
 from serinus.asks import Absent, EndRun, EnsureRun, FindRuns, ReadRun, Run, TagRun, TroubleKind
 
 # What one log-batch takes of params, and of tags.
@@ -114,9 +115,9 @@ def _active(client: Client, experiment: Json) -> str:
 
 async def _by_key(client: Client, experiment_id: str, key: str) -> Run | None:
     """The run with this key; the oldest, where there are several by accident."""
-    found = await run_pages(client, experiment_id, "start_time ASC", filter_=tagged(client, KEY, key))
+    found = await run_pages(client, experiment_id, "start_time ASC", filter_=tagged(client, KEY_TAG, key))
     # A database may compare without regard to case.
-    ours = [run for run in found if texts(run["data"]["tags"]).get(KEY) == key]
+    ours = [run for run in found if texts(run["data"]["tags"]).get(KEY_TAG) == key]
     return _run(min(ours, key=_age)) if ours else None
 
 
@@ -129,7 +130,7 @@ async def _create(client: Client, experiment_id: str, ask: EnsureRun) -> Run:
 
     Whoever else makes one at this moment means the older of the two as we do: therefore we look again.
     """
-    tags = dict(ask.tags) | {KEY: ask.key}
+    tags = dict(ask.tags) | {KEY_TAG: ask.key}
     tags |= {"mlflow.runName": ask.name} if ask.name else {}
     tags |= {"mlflow.parentRunId": ask.parent} if ask.parent else {}
     body = {"experiment_id": experiment_id, "start_time": client.now(), "tags": entries(tags)}

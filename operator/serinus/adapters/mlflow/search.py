@@ -1,15 +1,11 @@
 """MLflow's search: filters, and the pages of what they find."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from serinus.adapters.mlflow.client import Client, Json
-from serinus.api.names import TAG_PREFIX
 from serinus.asks import TroubleKind
-
-# The tag by which a run or a version is found again.
-KEY: Final = f"{TAG_PREFIX}key"
 
 # A run may have hundreds of metrics. A version is small, and of models MLflow gives no more than this.
 _RUNS_PAGE = 100

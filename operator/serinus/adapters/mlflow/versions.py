@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from serinus.adapters.mlflow.client import Client, Json
 from serinus.adapters.mlflow.failures import ABSENT, EXISTS, INVALID, Failed
-from serinus.adapters.mlflow.search import KEY, entries, equal, model_pages, tagged, texts
+from serinus.adapters.mlflow.search import entries, equal, model_pages, tagged, texts
+from serinus.api.names import KEY_TAG
 from serinus.asks import Absent, EnsureVersion, FindVersions, ModelVersion, ResolveVersion, SetAlias, TagVersion
 
 _READY = "READY"
@@ -95,7 +96,7 @@ async def _tagged(client: Client, model: str, tag: str, value: str) -> tuple[Mod
 
 async def _by_key(client: Client, ask: EnsureVersion) -> ModelVersion | None:
     """The version with this key; the oldest, where there are several by accident."""
-    found = await _tagged(client, ask.model, KEY, ask.key)
+    found = await _tagged(client, ask.model, KEY_TAG, ask.key)
     return found[-1] if found else None
 
 
@@ -104,7 +105,7 @@ async def _create(client: Client, ask: EnsureVersion) -> ModelVersion:
 
     Whoever else makes one at this moment means the older of the two as we do: therefore we look again.
     """
-    body = {"name": ask.model, "source": ask.source, "tags": entries(dict(ask.tags) | {KEY: ask.key})}
+    body = {"name": ask.model, "source": ask.source, "tags": entries(dict(ask.tags) | {KEY_TAG: ask.key})}
     # MLflow wants to hear once more what the source of a logged model already says.
     optional = {"run_id": ask.run_id, "model_id": ask.model_id or _model_id(ask.source), "description": ask.description}
     body |= {name: value for name, value in optional.items() if value}
