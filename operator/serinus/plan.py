@@ -22,6 +22,8 @@ class Defaults:
     trainer_image: str = ""
     server_image: str = ""
     registry_poll: timedelta = timedelta(seconds=30)
+    # What tells this cluster from others that log to the same server; empty if it is not known.
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
