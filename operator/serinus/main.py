@@ -1,4 +1,4 @@
-"""The operator's process: log in, wait for leadership, watch and work, and stop in good order."""
+"""The operator's process: log in, learn which cluster it is, lead, watch and work, and stop in good order."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
@@ -24,6 +24,7 @@ from serinus.adapters.prometheus import PrometheusMeter
 from serinus.handlers import watches
 from serinus.objects import LEASE, ObjectKind, Ref
 from serinus.plan import Kind
+from serinus.runtime import identity
 from serinus.runtime.leader import Elector, Terms
 from serinus.runtime.operator import Limits, Operator, Ports
 from serinus.settings import Settings
@@ -48,16 +49,21 @@ class Process:
     """What the process is made of."""
 
     settings: Settings
+    ports: Ports
     kube: AioKube
-    operator: Operator
+    meter: PrometheusMeter
+    random: Random
     elector: Elector | None
     login: Callable[[], Any]
     stopping: asyncio.Event
+    operator: Operator = field(init=False)
     leading: bool = False
     blocked: Sequence[str] = ()
 
     async def run(self) -> None:
         """Lead, and work while leading; returns when told to stop, and when starting anew is the remedy."""
+        if not await self._unless_stopped(self._begin()):
+            return
         if self.elector is not None:
             log.info("waiting for leadership")
             if not await self._unless_stopped(self.elector.acquire()):
@@ -70,6 +76,18 @@ class Process:
             self.leading = False
             if self.elector is not None:
                 await self.elector.release()
+
+    async def _begin(self) -> None:
+        """Put the operator together, once the API server has said which cluster it is."""
+        cluster = await identity.cluster(self.kube, self.random)
+        defaults = replace(self.settings.defaults, cluster=cluster)
+        operator = self.operator = Operator(KINDS, self.ports, defaults, _limits(self.settings), self.random)
+        self.meter.watch(
+            queue_depth=lambda: operator.queue.depth,
+            queue_oldest=lambda: operator.queue.oldest_wait,
+            resources=lambda: {kind.object_kind.kind: operator.cache.count(kind.object_kind) for kind in KINDS},
+            leader=lambda: self.leading,
+        )
 
     async def _work(self) -> None:
         watched = await self._watchable()
@@ -176,12 +194,6 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         meter = PrometheusMeter(kind.object_kind.kind for kind in KINDS)
         process = await _assemble(settings, meter, stopping, stack)
-        meter.watch(
-            queue_depth=lambda: process.operator.queue.depth,
-            queue_oldest=lambda: process.operator.queue.oldest_wait,
-            resources=lambda: {kind.object_kind.kind: process.operator.cache.count(kind.object_kind) for kind in KINDS},
-            leader=lambda: process.leading,
-        )
         await stack.enter_async_context(serving(settings.port, process.health, process.readiness, meter.expose))
         log.info("serinus %s, identity %s", __version__, settings.pod_name)
         await process.run()
@@ -206,16 +218,19 @@ async def _assemble(
     stack.push_async_callback(registry.close)
     metrics = PodMetrics(clock, meter)
     stack.push_async_callback(metrics.close)
-    limits = Limits(
+    ports = Ports(kube, registry, metrics, clock, meter)
+    random = Random()  # noqa: S311 (spreads retries; nothing is to be kept secret)
+    elector = _elector(settings, kube, clock, random) if settings.leader_election else None
+    return Process(settings, ports, kube, meter, random, elector, lambda: kopf_login(client), stopping)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
         workers=settings.workers,
         reconcile_timeout=settings.reconcile_timeout.total_seconds(),
         resync=settings.resync.total_seconds(),
         stuck_after=settings.stuck_after.total_seconds(),
     )
-    random = Random()  # noqa: S311 (spreads retries; nothing is to be kept secret)
-    operator = Operator(KINDS, Ports(kube, registry, metrics, clock, meter), settings.defaults, limits, random)
-    elector = _elector(settings, kube, clock, random) if settings.leader_election else None
-    return Process(settings, kube, operator, elector, lambda: kopf_login(client), stopping)
 
 
 def _elector(settings: Settings, kube: AioKube, clock: SystemClock, random: Random) -> Elector:

@@ -36,7 +36,9 @@ DEPLOYMENT: Final = ObjectKind("apps/v1", "Deployment", "deployments")
 EVENT: Final = ObjectKind("v1", "Event", "events")
 JOB: Final = ObjectKind("batch/v1", "Job", "jobs")
 LEASE: Final = ObjectKind("coordination.k8s.io/v1", "Lease", "leases")
+NAMESPACE: Final = ObjectKind("v1", "Namespace", "namespaces")
 POD: Final = ObjectKind("v1", "Pod", "pods")
+PVC: Final = ObjectKind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 SECRET: Final = ObjectKind("v1", "Secret", "secrets")
 SERVICE: Final = ObjectKind("v1", "Service", "services")
 
@@ -56,7 +58,7 @@ class Ref:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind.kind} {self.namespace}/{self.name}"
+        return f"{self.kind.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind.kind} {self.name}"
 
 
 def ref_of(kind: ObjectKind, manifest: Manifest) -> Ref:

@@ -1,6 +1,6 @@
 """Plan: what one reconcile decided, and Facts: what it decided from. Both are values; nothing here has an effect."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from serinus.api.modeldeployment_status import ModelDeploymentStatus
 from serinus.api.resource import Resource
 from serinus.api.trainingjob_status import TrainingJobStatus
-from serinus.asks import Answer, Ask
+from serinus.asks import Answer, Ask, Pairs, Run, RunEnd, Server
 from serinus.objects import Manifest, ObjectKind, Ref, kind_of
 
 type Status = TrainingJobStatus | ModelDeploymentStatus
@@ -24,6 +24,8 @@ class Defaults:
     registry_poll: timedelta = timedelta(seconds=30)
     # What tells this cluster from others that log to the same server; empty if it is not known.
     cluster: str = ""
+    # Where it looks after resources; empty: everywhere.
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,48 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Owned:
+    """A resource as it was last seen, and the children that are for it."""
+
+    resource: Manifest
+    children: tuple[Manifest, ...] = ()
+
+
+@dataclass(frozen=True, order=True)
+class Gone:
+    """That a resource is not there any more, be there another one of its name: what can be made sure of."""
+
+    ref: Ref
+    uid: str
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A run that nobody works on, and the end that it is to get.
+
+    Either because a resource is gone; or, without one, as it looks: that may be a moment in the life of a resource, and
+    counts when it still looks so after a while.
+    """
+
+    run_id: str
+    end: RunEnd
+    tags: Pairs = ()
+    because: Gone | None = None
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What a kind may leave open in the registry when nobody plans for a resource any more; all three are pure."""
+
+    # On which servers the runs of a resource may be.
+    servers: Callable[[Manifest, Defaults], tuple[Server, ...]]
+    # Whether a resource that goes now may leave something behind.
+    may_leave: Callable[[Manifest], bool]
+    # Of the open runs of a server the orphans, given everything that there is, by uid.
+    orphans: Callable[[Iterable[Run], Mapping[str, Owned], Defaults], tuple[Orphan, ...]]
+
+
+@dataclass(frozen=True)
 class Kind[R: Resource]:
     """One of our kinds, as the runtime needs to know it: nothing else there is about a kind."""
 
@@ -97,6 +141,7 @@ class Kind[R: Resource]:
     children: tuple[ObjectKind, ...]
     label: str
     plan: Callable[[R, Facts, Defaults], Plan]
+    leftovers: Leftovers | None = None
 
     @property
     def object_kind(self) -> ObjectKind:

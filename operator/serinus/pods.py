@@ -9,6 +9,8 @@ from serinus.api.pod import EnvFrom, EnvVar, PodTemplate
 from serinus.api.resource import Resource
 from serinus.objects import Manifest, ObjectKind
 
+# The group of our images, and of volumes that containers write to.
+GROUP: Final = 65532
 # What the strictest Pod Security Standard asks for and no ordinary program misses.
 CONTAINER_SECURITY: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
@@ -32,25 +34,31 @@ def child(kind: ObjectKind, owner: Resource, name: str, labels: Mapping[str, str
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec}
 
 
-def child_name(resource: str, *parts: object) -> str:
-    """A name for a child: the resource's own, then what tells the child from its siblings; 63 characters at most.
+def child_name(resource: str, *parts: object, room: int = 0) -> str:
+    """A name for a child: the resource's own, then what tells the child from its siblings; 63 characters, less `room`.
 
     Where there is no room the resource's name is cut and a digest of it stands for the rest.
     """
     tail = "".join(f"-{part}" for part in parts)
-    if len(resource) + len(tail) <= _LABEL:
+    most = _LABEL - room
+    if len(resource) + len(tail) <= most:
         return resource + tail
     short = f"-{objects.digest(resource, 8)}{tail}"
-    return resource[: _LABEL - len(short)].rstrip("-.") + short
+    return resource[: most - len(short)].rstrip("-.") + short
 
 
-def template(base: Mapping[str, Any], labels: Mapping[str, str], override: PodTemplate) -> dict[str, Any]:
-    """A pod template: our pod spec with the user's over it, and the labels of both."""
+def template(
+    base: Mapping[str, Any],
+    labels: Mapping[str, str],
+    override: PodTemplate,
+    annotations: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A pod template: our pod spec with the user's over it, and the labels and annotations of both."""
     metadata: dict[str, Any] = {
         "labels": {**override.metadata.labels, names.Label.MANAGED_BY: names.MANAGER, **labels},
     }
-    if override.metadata.annotations:
-        metadata["annotations"] = dict(override.metadata.annotations)
+    if noted := {**override.metadata.annotations, **(annotations or {})}:
+        metadata["annotations"] = noted
     return {"metadata": metadata, "spec": merged(base, override.spec)}
 
 

@@ -67,6 +67,10 @@ class Kube(Protocol):
         """This very object goes, with what it owns, in the background; no error if it is not there any more."""
         ...
 
+    async def warning(self, ref: Ref, uid: str) -> str:
+        """The newest warning among the events about this very object, in one line; empty without one."""
+        ...
+
     async def patch_status(self, ref: Ref, patch: Mapping[str, Any], resource_version: str) -> Manifest:
         """A merge patch of the status; Conflict if the resourceVersion is no longer this, Missing if it is gone."""
         ...

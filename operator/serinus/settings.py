@@ -228,6 +228,7 @@ class Settings(BaseModel):
             trainer_image=self.trainer_image,
             server_image=self.server_image,
             registry_poll=self.registry_poll,
+            namespaces=self.watch_namespaces,
         )
 
     @model_validator(mode="after")

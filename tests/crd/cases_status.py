@@ -48,6 +48,7 @@ def _both(kind: str, phases: tuple[str, str]) -> list[Case]:
 
 RESOLVED, ATTEMPT, BROKEN = "status.resolved", "status.attempts[0]", "status.brokenExpectations[0]"
 CHECK, PAST_RUN, REGISTERED = "status.gate.checks[0]", "status.history[0]", "status.registered"
+PROGRESS, ACTION = "status.progress", "status.lastAction"
 
 TRAINING_JOB = [
     *_both(JOB, ("Rejected", "Lost")),
@@ -58,11 +59,13 @@ TRAINING_JOB = [
             ("status", "revision"),
             (RESOLVED, "imageDigest commit experiment inputs[0].name inputs[0].sha256"),
             ("status.run", "id experimentId"),
-            (ATTEMPT, "runId reason"),
+            (ATTEMPT, "runId reason node"),
+            (PROGRESS, "metrics[0].name"),
+            (ACTION, "id verb"),
             (BROKEN, "input column"),
             (CHECK, "metric version"),
             (REGISTERED, "model version alias"),
-            (PAST_RUN, "revision runId version"),
+            (PAST_RUN, "revision reason runId version"),
         ],
     ),
     *_texts(
@@ -74,26 +77,28 @@ TRAINING_JOB = [
             ("status", "gate.summary lastLogLines[0]"),
             (CHECK, "message"),
             (PAST_RUN, "message"),
+            (ACTION, "message"),
         ],
     ),
     *_texts(JOB, ADDRESS, [(RESOLVED, "image trackingUri"), ("status.run", "url")]),
     *required(JOB, [*_under(BROKEN, "input expected found"), *_under(CHECK, "metric verdict")]),
     *required(JOB, [*_under(REGISTERED, "model version"), *_under(PAST_RUN, "revision outcome"), f"{ATTEMPT}.number"]),
     *required(JOB, ["status.run.id", "status.gate.verdict", f"{RESOLVED}.inputs[0].name"]),
+    *required(JOB, [*_under(ACTION, "id verb result"), *_under(PROGRESS, "metrics[0].name metrics[0].value")]),
     *choices(JOB, dict.fromkeys(["status.gate.verdict", f"{CHECK}.verdict"], ("Rejected", "Maybe"))),
-    *choices(JOB, {f"{PAST_RUN}.outcome": ("Killed", "Lost")}),
-    *times(JOB, _under("status", "startedAt finishedAt")),
+    *choices(JOB, {f"{PAST_RUN}.outcome": ("Killed", "Lost"), f"{ACTION}.result": ("Refused", "Maybe")}),
+    *times(JOB, _under("status", "startedAt finishedAt progress.at lastAction.at")),
     *times(JOB, [*_under(ATTEMPT, "startedAt finishedAt"), f"{REGISTERED}.registeredAt", f"{PAST_RUN}.finishedAt"]),
     *at_least(JOB, {"status.attempt": 0, "status.failures": 0}),
     *at_most(JOB, {"status.attempt": 2**31 - 1, "status.failures": 2**31 - 1}),
     *most_items(JOB, dict.fromkeys(_under("status", "attempts lastLogLines history"), 10)),
     *most_items(JOB, {"status.brokenExpectations": 32, "status.gate.checks": 32}),
-    *most_items(JOB, {f"{RESOLVED}.inputs": 32}, key="name"),
-    *each_once(JOB, [f"{RESOLVED}.inputs"]),
+    *most_items(JOB, {f"{RESOLVED}.inputs": 32, f"{PROGRESS}.metrics": 8}, key="name"),
+    *each_once(JOB, [f"{RESOLVED}.inputs", f"{PROGRESS}.metrics"]),
 ]
 
 REVISIONS = ("status.stable", "status.canary", "status.previous")
-STEP, METRIC, ACTION = "status.step", "status.analysis.metrics[0]", "status.lastAction"
+STEP, METRIC = "status.step", "status.analysis.metrics[0]"
 REJECTED, PAST_ROLLOUT = "status.rejectedVersions[0]", "status.history[0]"
 NUMBERS = [
     *(path for revision in REVISIONS for path in _under(revision, "replicas readyReplicas")),

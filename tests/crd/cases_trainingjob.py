@@ -184,8 +184,9 @@ EXPECT = [
 ENDS = [
     *at_least(JOB, {"spec.backoffLimit": 0, "spec.activeDeadlineSeconds": 1, "spec.ttlSecondsAfterFinished": 0}),
     *at_most(JOB, {"spec.backoffLimit": 100, "spec.activeDeadlineSeconds": YEAR, "spec.ttlSecondsAfterFinished": YEAR}),
-    *longest(JOB, {"spec.queue": 63}),
+    *longest(JOB, {"spec.queue": 63, "spec.checkpoints.storageClass": 253}),
     *forms(JOB, {"spec.queue": ("", "A"), "spec.checkpoints.size": ("500G", "0Gi")}),
+    *forms(JOB, {"spec.checkpoints.storageClass": ("", "Not A Name")}),
     *required(JOB, ["spec.checkpoints.size"]),
     *not_empty(JOB, {"spec.checkpoints.size": "1"}),
     Case(JOB, "spec.checkpoints.size", "maxLength", "123456789Gi", "1234567890Gi", "Too long: may not be more than 11"),

@@ -15,7 +15,7 @@ from tests.helm.chart import CASES, CHART, CHECKOUT, Helm, Manifest, load, of_ki
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 
 OWN = ("modeldeployments", "trainingjobs")
-CHILDREN = [("batch", "jobs"), ("apps", "deployments"), ("", "services")]
+CHILDREN = [("batch", "jobs"), ("apps", "deployments"), ("", "services"), ("", "persistentvolumeclaims")]
 # Where resources are. A rule more than the code needs is a risk, one less is an outage: both change this list.
 OPERATOR_MAY = {
     *(("serinus.dev", kind, verb) for kind in OWN for verb in ("get", "list", "watch")),
@@ -26,6 +26,7 @@ OPERATOR_MAY = {
     ("", "secrets", "get"),
     ("", "events", "create"),
     ("", "events", "patch"),
+    ("", "events", "list"),
 }
 EVERYWHERE: Manifest = {}
 IN_TWO: Manifest = {"operator": {"watchNamespaces": ["ml", "serinus"]}}
@@ -139,16 +140,23 @@ def test_it_may_do_what_it_needs_and_no_more(helm: Helm, values: Manifest) -> No
     assert leader["kind"] == "Role"
     assert leader["metadata"]["namespace"] == "serinus"
     assert rights([leader]) == {("coordination.k8s.io", "leases", verb) for verb in ("get", "update", "create")}
+    (cluster,) = [role for role in roles if role["metadata"]["name"] == "serinus-cluster"]
+    assert cluster["kind"] == "ClusterRole"
+    assert cluster["rules"] == [
+        {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}
+    ], "by which the cluster is known"
     (named,) = [rule for rule in leader["rules"] if "resourceNames" in rule]
     assert named["resourceNames"] == [told(helm, values).lease_name]
     assert named["verbs"] == ["get", "update"]
 
 
-def test_with_namespaces_it_has_no_right_in_the_whole_cluster(helm: Helm) -> None:
-    manifests = helm.manifests(IN_TWO)
-    assert {(role["kind"], role["metadata"].get("namespace")) for role in bound(manifests, "serinus-operator")} == {
-        ("Role", "ml"),
-        ("Role", "serinus"),
+def test_with_namespaces_it_has_no_right_elsewhere_but_to_know_the_cluster(helm: Helm) -> None:
+    roles = bound(helm.manifests(IN_TWO), "serinus-operator")
+    assert {(role["kind"], role["metadata"].get("namespace"), role["metadata"]["name"]) for role in roles} == {
+        ("Role", "ml", "serinus-operator"),
+        ("Role", "serinus", "serinus-operator"),
+        ("Role", "serinus", "serinus-leader"),
+        ("ClusterRole", None, "serinus-cluster"),
     }
 
 
@@ -160,7 +168,8 @@ def test_no_role_grants_everything(helm: Helm, case: Path) -> None:
     assert not [right for right in granted if right[2] in {"bind", "escalate", "impersonate"}]
     own = rights(bound(manifests, "serinus-operator"))
     assert {verb for group, resource, verb in own if resource == "secrets"} == {"get"}
-    assert not [right for right in own if right[1] in {"pods/exec", "pods/attach", "nodes", "namespaces"}]
+    assert not [right for right in own if right[1] in {"pods/exec", "pods/attach", "nodes"}]
+    assert {verb for group, resource, verb in own if resource == "namespaces"} == {"get"}
 
 
 @pytest.mark.parametrize(("replicas", "budgets"), [(0, 0), (1, 0), (2, 1)])

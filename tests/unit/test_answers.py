@@ -28,7 +28,7 @@ from serinus.asks import (
 from serinus.objects import ObjectKind, Ref
 from serinus.runtime.answers import GATHER, Answers
 from tests import virtual_time
-from tests.unit.fakes import NOON, FakeMetrics, FakeRegistry, WallClock, seeded
+from tests.unit.fakes import NOON, FakeKube, FakeMetrics, FakeRegistry, WallClock, seeded
 
 KIND = ObjectKind("serinus.dev/v1alpha1", "ModelDeployment", "modeldeployments")
 A, B, C = (Ref(KIND, "team", name) for name in "abc")
@@ -60,7 +60,7 @@ class Desk:
         self.registry = FakeRegistry(lambda ask: self.says.get(ask, Known("nothing new", NOON)))
         self.registry.takes = TAKES
         self.metrics = FakeMetrics()
-        self.answers = Answers(self.registry, self.metrics, WallClock(), self._changed, seeded())
+        self.answers = Answers(self.registry, self.metrics, FakeKube(), WallClock(), self._changed, seeded())
 
     def _changed(self, key: Ref) -> None:
         self.told.append((asyncio.get_running_loop().time(), key))

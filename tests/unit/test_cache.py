@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from serinus import objects, rollout, training
 from serinus.api.names import Annotation, Label
-from serinus.objects import DEPLOYMENT, JOB, POD, SERVICE, Manifest, ObjectKind, Ref
+from serinus.objects import DEPLOYMENT, JOB, POD, PVC, SERVICE, Manifest, ObjectKind, Ref
 from serinus.runtime.cache import Cache
 from tests.unit.fakes import Json
 
@@ -36,7 +36,7 @@ def versions(known: Cache, kind: ObjectKind) -> dict[str, int]:
 
 
 def test_every_kind_of_ours_and_of_our_children_is_watched() -> None:
-    assert set(cache().watched) == {JOBS, DEPLOYMENTS, JOB, POD, DEPLOYMENT, SERVICE}
+    assert set(cache().watched) == {JOBS, DEPLOYMENTS, JOB, POD, DEPLOYMENT, SERVICE, PVC}
 
 
 def test_news_of_a_resource_concern_the_resource() -> None:
@@ -54,7 +54,7 @@ def test_a_child_that_names_nobody_concerns_nobody() -> None:
 
 
 def test_a_label_speaks_only_on_kinds_that_are_children_of_the_one_it_names() -> None:
-    assert cache().observe(SERVICE, thing("churn", 1, labels={Label.TRAINING_JOB: "churn"})) == frozenset()
+    assert cache().observe(DEPLOYMENT, thing("churn", 1, labels={Label.TRAINING_JOB: "churn"})) == frozenset()
 
 
 def test_a_child_in_another_namespace_is_of_another_resource() -> None:

@@ -59,7 +59,9 @@ class Pass:
         self.kinds = {CHURN.kind: replace(training.KIND, plan=self._plan)}
         self.cache = Cache(tuple(self.kinds.values()))
         self.kube.seen = self.cache.observe
-        self.answers = Answers(FakeRegistry(lambda _: None), FakeMetrics(), self.clock, lambda _: None, seeded())
+        self.answers = Answers(
+            FakeRegistry(lambda _: None), FakeMetrics(), self.kube, self.clock, lambda _: None, seeded()
+        )
         executor = Executor(self.kube, self.cache, self.clock)
         self.reconciler = Reconciler(self.kinds, self.cache, self.answers, executor, self.clock, DEFAULTS)
         self.facts: list[Facts] = []

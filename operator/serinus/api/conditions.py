@@ -68,6 +68,9 @@ class Reason(StrEnum):
     OOM_KILLED = "OOMKilled"
     ERROR = "Error"
     EVICTED = "Evicted"
+    PREEMPTED = "Preempted"
+    NODE_LOST = "NodeLost"
+    POD_DELETED = "PodDeleted"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
     ALL_CHECKS_PASSED = "AllChecksPassed"
@@ -122,6 +125,14 @@ class Reason(StrEnum):
 _POD_TROUBLES = (Reason.IMAGE_PULL_FAILED, Reason.CONFIGURATION_MISSING, Reason.QUOTA_EXCEEDED)
 _RUN_FAILURES = (Reason.BACKOFF_LIMIT_EXCEEDED, Reason.DEADLINE_EXCEEDED)
 _INPUT_FAILURES = (Reason.EXPECTATIONS_BROKEN, Reason.DIGEST_MISMATCH, Reason.INPUT_UNREADABLE)
+_ATTEMPT_ENDS = (
+    Reason.OOM_KILLED,
+    Reason.ERROR,
+    Reason.EVICTED,
+    Reason.PREEMPTED,
+    Reason.NODE_LOST,
+    Reason.POD_DELETED,
+)
 _REFUSED = (Reason.INVALID_SPEC, Reason.NAME_TAKEN, Reason.FORBIDDEN)
 _TRAINING_PROGRESS = (
     Reason.PENDING,
@@ -191,10 +202,10 @@ TRAINING_JOB: Final[Reasons] = {
     ConditionType.DATA_VALID: {Reason.ALL_EXPECTATIONS_MET, *_INPUT_FAILURES},
     ConditionType.TRAINED: {
         Reason.COMPLETED,
-        Reason.OOM_KILLED,
-        Reason.ERROR,
-        Reason.EVICTED,
+        *_ATTEMPT_ENDS,
         *_RUN_FAILURES,
+        *_INPUT_FAILURES,
+        Reason.SOURCE_UNREADABLE,
     },
     ConditionType.GATE_PASSED: {
         Reason.ALL_CHECKS_PASSED,

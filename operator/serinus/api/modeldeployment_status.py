@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from serinus.api.action_status import LastAction
 from serinus.api.base import Address, Items, Line, StatusPart, Word, clipped
 from serinus.api.conditions import Conditions
 from serinus.api.scalars import Time
@@ -11,7 +12,6 @@ from serinus.api.scalars import Time
 DeploymentPhase = Literal["Pending", "Progressing", "Paused", "Healthy", "Degraded"]
 Verdict = Literal["Pass", "Fail", "Inconclusive"]
 RolloutOutcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded"]
-ActionResult = Literal["Done", "Refused"]
 Weight = Annotated[int, Field(ge=0, le=100)]
 Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -80,16 +80,6 @@ class AnalysisStatus(StatusPart):
     metrics: Annotated[Items[MetricResult], Field(max_length=16), clipped(16)] = Field(
         default=(), description="The metrics, in the order of the spec."
     )
-
-
-class LastAction(StatusPart):
-    """The answer to the last action that was asked for by annotation."""
-
-    id: Word = Field(description="Id that was given with it: each is executed once.")
-    verb: Word = Field(description="What was asked for.")
-    result: ActionResult = Field(description="Whether it was done.")
-    message: Line = Field(default="", description="What was done, or why not.")
-    at: Time | None = Field(default=None, description="When it was answered.")
 
 
 class RejectedVersion(StatusPart):

@@ -30,6 +30,7 @@ class Annotation:
 
     ACTION: Final = f"{GROUP}/action"
     APPLIED: Final = f"{GROUP}/applied"
+    PARAMETERS: Final = f"{GROUP}/parameters"
 
 
 class Environment:
@@ -39,9 +40,13 @@ class Environment:
     EXPERIMENT_ID: Final = "MLFLOW_EXPERIMENT_ID"
     RUN_ID: Final = "MLFLOW_RUN_ID"
     PARAMETER_PREFIX: Final = "PARAM_"
+    USERNAME: Final = "MLFLOW_TRACKING_USERNAME"
+    PASSWORD: Final = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 (the name of a variable)
+    TOKEN: Final = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 (the name of a variable)
 
 
 # Tags with this prefix are ours, on runs and on versions: by them a run or version is found again, never made twice.
 TAG_PREFIX: Final = f"{MANAGER}."
 # The key of a run or version: what it was made for, once.
+CLUSTER_TAG: Final = f"{TAG_PREFIX}cluster"
 KEY_TAG: Final = f"{TAG_PREFIX}key"

@@ -137,6 +137,14 @@ def timestamp(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def parsed_time(text: str | None) -> datetime | None:
+    """The time that metav1.Time or metav1.MicroTime has as text; None for none, or for what is no time."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
 # Whole seconds in UTC: a model never holds what the wire cannot say.
 Time = Annotated[
     datetime,

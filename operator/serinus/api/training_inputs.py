@@ -70,6 +70,8 @@ def _parameter(value: object) -> object:
 
 
 PARAMETER_LENGTH = 6000
+# They go into an annotation of the pod, of which all together have 256 KiB at most.
+PARAMETERS_LENGTH = 65_536
 Parameter = Annotated[
     str | int | float | bool,
     PlainValidator(_parameter),
@@ -90,6 +92,8 @@ def _well_named(parameters: dict[str, object]) -> dict[str, object]:
     same = [pair for pair in pairwise(names) if variable(pair[0]) == variable(pair[1])]
     if same:
         raise broken(f"{' and '.join(same[0])} would be the same environment variable: rename one of them")
+    if (size := sum(len(name) + len(str(value)) for name, value in parameters.items())) > PARAMETERS_LENGTH:
+        raise broken(f"all parameters together have {size} characters, and {PARAMETERS_LENGTH} at most: use an input")
     return parameters
 
 

@@ -62,6 +62,11 @@ class Checkpoints(SpecPart):
     size: Annotated[str, Field(min_length=1, max_length=11, pattern="^[1-9][0-9]{0,8}(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")] = (
         Field(description="Size of the volume, such as 1Gi.")
     )
+    storage_class: NameOrNone = Field(
+        default="",
+        description='StorageClass of the volume. "": the cluster\'s default. With several workers it must provide '
+        "ReadWriteMany.",
+    )
 
 
 class Versus(SpecPart):

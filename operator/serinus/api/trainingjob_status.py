@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from serinus.api.action_status import LastAction
 from serinus.api.base import Address, Items, KeyedBy, Line, StatusPart, Word, clipped
 from serinus.api.conditions import Conditions
 from serinus.api.scalars import Time
@@ -62,7 +63,9 @@ class Attempt(StatusPart):
     reason: Word = Field(default="", description="Why it ended, such as Completed, OOMKilled, Error or Evicted.")
     exit_code: int | None = Field(default=None, description="Exit code of the container.")
     counted: bool = Field(default=True, description="Whether it counts towards `backoffLimit`.")
+    final: bool = Field(default=False, description="Whether it makes no sense to try again.")
     message: Line = Field(default="", description="How it ended, in one line.")
+    node: Word = Field(default="", description="Node of its pod; of its first one, if it has several.")
 
 
 class BrokenExpectation(StatusPart):
@@ -72,6 +75,27 @@ class BrokenExpectation(StatusPart):
     column: Word = Field(default="", description="Name of the column; empty where it is about the table.")
     expected: Line = Field(description="What was expected.")
     found: Line = Field(description="What was found.")
+
+
+class Metric(StatusPart):
+    """A metric, as the run logged it last."""
+
+    name: Word = Field(description="Name of the metric.")
+    value: float = Field(description="Its last value.")
+
+
+class Progress(StatusPart):
+    """How far training is, from what the code logs anyway."""
+
+    percent: float | None = Field(
+        default=None,
+        description="From a metric named progress, which goes from 0 to 1 or from 0 to 100; missing without one.",
+    )
+    step: int | None = Field(default=None, description="Highest step of any metric.")
+    metrics: Annotated[Items[Metric], Field(max_length=8), clipped(8), KeyedBy("name")] = Field(
+        default=(), description="Metrics, those of the gate first; 8 at most."
+    )
+    at: Time | None = Field(default=None, description="When this was seen to have changed.")
 
 
 class CheckResult(StatusPart):
@@ -109,6 +133,7 @@ class PastRun(StatusPart):
 
     revision: Word = Field(description="The revision.")
     outcome: Outcome = Field(description="How it ended.")
+    reason: Word = Field(default="", description="Why it ended so, in one word.")
     run_id: Word = Field(default="", description="Id of its MLflow run.")
     version: Word = Field(default="", description="The version that was registered.")
     finished_at: Time | None = Field(default=None, description="When it ended.")
@@ -136,6 +161,7 @@ class TrainingJobStatus(StatusPart):
         default=(), description="The last attempts, oldest first."
     )
     run: Run | None = Field(default=None, description="The MLflow run of this revision.")
+    progress: Progress | None = Field(default=None, description="How far the current attempt is.")
     last_log_lines: Annotated[Items[Line], Field(max_length=10), clipped(10)] = Field(
         default=(), description="The last lines that a failed attempt logged."
     )
@@ -147,3 +173,4 @@ class TrainingJobStatus(StatusPart):
     history: Annotated[Items[PastRun], Field(max_length=10), clipped(10)] = Field(
         default=(), description="Revisions that were finished earlier, oldest first."
     )
+    last_action: LastAction | None = Field(default=None, description="The answer to the last action.")

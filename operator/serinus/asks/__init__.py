@@ -6,7 +6,7 @@ an ask that is not there is a value too (`Absent`); only what keeps the answer f
 """
 
 from serinus.asks.base import Absent, Answer, Ask, Known, Pairs, RegistryAsk, Server, Trouble, TroubleKind, pairs
-from serinus.asks.pods import PodAddress, PodSamples, Sample, Scrape
+from serinus.asks.pods import PodAddress, PodSamples, ReadWarning, Sample, Scrape
 from serinus.asks.runs import (
     Dataset,
     EndRun,
@@ -61,6 +61,7 @@ __all__ = [
     "ReadModel",
     "ReadProgress",
     "ReadRun",
+    "ReadWarning",
     "RegistryAsk",
     "ResolveVersion",
     "Run",

@@ -1,9 +1,10 @@
-"""Pods: what they count."""
+"""Pods: what they count, and what the cluster has to say of those that are not there."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from serinus.asks.base import Ask, Pairs
+from serinus.objects import Ref
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,11 @@ class Scrape(Ask[tuple[PodSamples, ...]]):
     port: int
     path: str = "/metrics"
     prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadWarning(Ask[str]):
+    """The newest warning among the events about this very object, in one line; empty without one."""
+
+    ref: Ref
+    uid: str

@@ -46,10 +46,11 @@ class ResolveVersion(RegistryAsk[ModelVersion | Absent]):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadModel(RegistryAsk[ModelDetails | Absent]):
-    """What the files of a version say of it."""
+    """What the files of a version say of it. `source` is where they are, as far as that is known."""
 
     model: str
     version: str
+    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

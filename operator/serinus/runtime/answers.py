@@ -14,9 +14,9 @@ from itertools import batched, islice, takewhile
 from random import Random
 from typing import Any
 
-from serinus.asks import Answer, Ask, Known, RegistryAsk, Scrape, Server, Trouble, TroubleKind
+from serinus.asks import Answer, Ask, Known, ReadWarning, RegistryAsk, Scrape, Server, Trouble, TroubleKind
 from serinus.objects import Ref
-from serinus.ports import Clock, Metrics, Registry
+from serinus.ports import Clock, Kube, KubeError, Metrics, Registry
 from serinus.runtime.queue import Backoff
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,17 @@ class _Entry:
 class Answers:
     """Everything that is asked and answered; `changed` is called for each asker of an answer that has changed."""
 
-    def __init__(
-        self, registry: Registry, metrics: Metrics, clock: Clock, changed: Callable[[Ref], None], random: Random
+    def __init__(  # noqa: PLR0913, PLR0917 (the ports)
+        self,
+        registry: Registry,
+        metrics: Metrics,
+        kube: Kube,
+        clock: Clock,
+        changed: Callable[[Ref], None],
+        random: Random,
     ) -> None:
         self._registry = registry
+        self._kube = kube
         self._metrics = metrics
         self._clock = clock
         self._changed = changed
@@ -120,6 +127,9 @@ class Answers:
             if isinstance(ask, Scrape):
                 self._begin((ask,))
                 asking.create_task(self._scrape(ask))
+            elif isinstance(ask, ReadWarning):
+                self._begin((ask,))
+                asking.create_task(self._read_warning(ask))
         for server, reads in self._reads(due, now).items():
             for together in islice(batched(reads, LENGTH, strict=False), LISTS - self._listing[server]):
                 self._begin(together)
@@ -208,6 +218,17 @@ class Answers:
             answer = Known(await self._metrics.scrape(ask), at)
         except Exception:
             log.exception("asking pods failed")
+        self._settle(ask, answer)
+
+    async def _read_warning(self, ask: ReadWarning) -> None:
+        answer: Answer[Any] = Trouble(TroubleKind.UNREACHABLE, "the events could not be read; the log says why")
+        try:
+            at = self._clock.now()
+            answer = Known(await self._kube.warning(ask.ref, ask.uid), at)
+        except KubeError as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("reading events failed")
         self._settle(ask, answer)
 
     def _begin(self, asks: Iterable[Ask[Any]]) -> None:

@@ -17,6 +17,7 @@ from serinus.runtime.cache import Cache
 from serinus.runtime.executor import Executor, NameTaken
 from serinus.runtime.queue import Backoff, WorkQueue
 from serinus.runtime.reconcile import Reconciler
+from serinus.runtime.sweep import Sweep
 from serinus.runtime.sync import Sync
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Limits:
     reconcile_timeout: float = 60.0
     resync: float = 600.0
     stuck_after: float = 300.0
+    sweep: float = 300.0
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -55,10 +57,24 @@ class Operator:
         self._kinds: Mapping[ObjectKind, Kind[Any]] = {kind.object_kind: kind for kind in kinds}
         self.cache = Cache(kinds)
         self.queue: WorkQueue[Ref] = WorkQueue(limits.backoff, random)
-        self.answers = Answers(ports.registry, ports.metrics, ports.clock, self.queue.add, random)
+        self.answers = Answers(ports.registry, ports.metrics, ports.kube, ports.clock, self.queue.add, random)
         self.executor = Executor(ports.kube, self.cache, ports.clock)
         self.reconciler = Reconciler(self._kinds, self.cache, self.answers, self.executor, ports.clock, defaults)
         self.sync = Sync(ports.kube, self.cache, self.observe, limits.resync, random)
+        self.sweeps: Mapping[ObjectKind, Sweep] = {
+            kind.object_kind: Sweep(
+                kind.object_kind,
+                kind.leftovers,
+                ports.kube,
+                ports.registry,
+                self.cache,
+                defaults,
+                limits.sweep,
+                random,
+            )
+            for kind in kinds
+            if kind.leftovers is not None
+        }
         # The kinds of which all that was there has been seen, and their children: before that nothing is decided.
         self._seen: set[ObjectKind] = set()
         self._open: set[ObjectKind] = set()
@@ -68,6 +84,8 @@ class Operator:
         for key in self.cache.observe(kind, manifest, gone=gone):
             if key.kind in self._open:
                 self.queue.add(key)
+        if kind in self.sweeps:
+            self.sweeps[kind].seen(manifest, gone=gone)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -76,6 +94,8 @@ class Operator:
                 tasks.create_task(self._see(kind))
             tasks.create_task(self.sync.forever())
             tasks.create_task(self.answers.run())
+            for sweep in self.sweeps.values():
+                tasks.create_task(sweep.run())
             for _ in range(self._limits.workers):
                 tasks.create_task(self._work())
 
@@ -91,6 +111,8 @@ class Operator:
         for object_kind, ours in self._kinds.items():
             if object_kind not in self._open and {object_kind, *ours.children} <= self._seen:
                 self._open.add(object_kind)
+                if object_kind in self.sweeps:
+                    self.sweeps[object_kind].begin()
                 for ref in sorted(self.cache.versions(object_kind)):
                     self.queue.add(ref)
 

@@ -107,7 +107,7 @@ def _result(  # noqa: PLR0913 (the fields of a result)
 def _names(metrics: Mapping[str, float]) -> str:
     names = sorted(metrics)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more or "no metric"
+    return ", ".join(names[:SHOWN]) + more or "no metric (does the code log to a run of its own?)"
 
 
 def _text(value: float) -> str:

@@ -1,42 +1,25 @@
 """Where a TrainingJob is, and what comes next.
 
-A run is opened in the registry, a Job trains, the run is closed with the Job's true end. What is not in status is found
-again: runs by their tags, Jobs by their labels.
+A run is opened in the registry, a Job trains, the run is closed with the Job's true end; what failed is tried again
+with a run and a Job of its own. What is not in status is found again: runs by their tags, Jobs by their labels.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 
 from serinus import objects
-from serinus.api import names
 from serinus.api.conditions import ConditionType, Reason
 from serinus.api.trainingjob import TrainingJob
-from serinus.api.trainingjob_status import ResolvedRun
+from serinus.api.trainingjob_status import Attempt, PastRun
 from serinus.api.trainingjob_status import Run as RunStatus
-from serinus.asks import (
-    EndRun,
-    EnsureRun,
-    FindRuns,
-    Known,
-    ReadRun,
-    Run,
-    pairs,
-)
-from serinus.objects import JOB, POD, Manifest, Ref
-from serinus.plan import Apply, Defaults, Delete, Facts, Plan
-from serinus.progress import Said, progressing, settled, stalled, updated
-from serinus.training import ends, manifests, outcome, pod_troubles
+from serinus.asks import Known, ReadRun, Run
+from serinus.objects import JOB, POD, PVC, SERVICE, Manifest, ObjectKind
+from serinus.plan import Defaults, Facts, Plan
+from serinus.progress import Said, progressing, stalled, updated
+from serinus.training import actions, attempts, closing, ends, opening, outcome, pod, running
 from serinus.training.ends import End
 from serinus.training.step import Step
-
-UID_TAG = f"{names.TAG_PREFIX}uid"
-REVISION_TAG = f"{names.TAG_PREFIX}revision"
-ATTEMPT_TAG = f"{names.TAG_PREFIX}attempt"
-
-_OPENING = "opening the run in MLflow"
-# What the API has and this version does not do: it is refused, for training without it would be something else.
-_UNBUILT = ("source", "inputs", "workers", "checkpoints", "queue")
-_OVER = ("FINISHED", "FAILED")
 
 
 def plan(job: TrainingJob, facts: Facts, defaults: Defaults) -> Plan:
@@ -48,154 +31,135 @@ class _Lifecycle(Step):
     """The order of things."""
 
     def plan(self) -> Plan:
-        """Finished is finished; else what is stale stops first, then the run is found or opened, then it trains."""
+        """An action is answered first; then comes what is next, and what earlier revisions left goes beside it."""
+        if (answered := actions.answered(self)) is not None:
+            return answered
+        made = self._next()
+        leftovers = tuple(self.deletion(kind, one) for kind in (SERVICE, PVC) for one in self._foreign(kind))
+        return replace(made, delete=(*made.delete, *leftovers)) if leftovers else made
+
+    def _next(self) -> Plan:
+        """Finished is finished; what is stale stops first; then the run is found or opened, and then it trains."""
         if self.status.finished_at is not None:
             return self._finished()
-        if unbuilt := [f"spec.{field}" for field in self.job.spec.wire() if field in _UNBUILT]:
-            message = f"{', '.join(unbuilt)}: not built yet in this version of the operator; leave it out"
-            return self.say("Pending", stalled(Reason.INVALID_SPEC, message))
-        if not self.server.uri or not self.image:
-            return self.say("Pending", stalled(Reason.CONFIGURATION_MISSING, self._missing()))
-        if self._job_end() is None and (stale := self._stale()):
-            message = f"stopping what runs for an earlier spec: {', '.join(one['metadata']['name'] for one in stale)}"
-            said = progressing(Reason.STOPPING, message)
-            jobs = (one for one in stale if one["kind"] == JOB.kind)
-            return self.say("Pending", said, delete=tuple(self._delete(one) for one in jobs))
-        if self.status.run and self.status.attempt and (not self.job.spec.suspend or self._job_end()):
-            return self._training(self.status.run, self.status.attempt, {})
-        return self._open()
+        past = self._past()
+        if past is None and (missing := self._missing()):
+            return self.say("Pending", stalled(Reason.CONFIGURATION_MISSING, missing))
+        if stale := self._stale():
+            return self._stopping(stale)
+        if past is not None:
+            return self._as_before(past)
+        run, number = self.status.run, self.status.attempt
+        if run is None or not number or self.must_rest:
+            return opening.found(self)
+        return self._attempt(run, self.attempt(number, run))
+
+    def _past(self) -> PastRun | None:
+        """What this revision came to when it was trained earlier. What was registered then is found in the registry."""
+        kept = (one for one in self.status.history if one.revision == self.revision)
+        return next((one for one in kept if one.outcome in {"Rejected", "Failed"}), None)
+
+    def _as_before(self, past: PastRun) -> Plan:
+        """The verdict stands: nothing is trained or judged twice."""
+        rejected = past.outcome == "Rejected"
+        reason = Reason(past.reason) if past.reason in set(Reason) else Reason.BACKOFF_LIMIT_EXCEEDED
+        kind = ConditionType.COMPLETE if rejected else ConditionType.FAILED
+        end = Said(kind, "True", reason, past.message)
+        changes = {"run": RunStatus(id=past.run_id) if past.run_id else None, "finished_at": past.finished_at}
+        # The revision before may have ended so, too: what holds on has not begun anew.
+        holds = tuple(one for one in self.job.status.conditions if one.type == kind)
+        self.status = updated(self.status, conditions=(*self.status.conditions, *holds))
+        return self.say(past.outcome, (*stalled(reason, past.message), end), changes=changes)
 
     def _missing(self) -> str:
         if not self.server.uri:
             return "no MLflow server is known: set spec.tracking.uri, or SERINUS_TRACKING_URI of the operator"
-        return "no image is known: set spec.image, or SERINUS_TRAINER_IMAGE of the operator"
+        if not self.image:
+            return "no image is known: set spec.image, or SERINUS_TRAINER_IMAGE of the operator"
+        if pod.fetches(self.job) and not self.defaults.trainer_image:
+            return "no image is known that fetches source and inputs: set SERINUS_TRAINER_IMAGE of the operator"
+        return ""
+
+    # --- what is in the way
 
     def _stale(self) -> list[Manifest]:
-        """Jobs and pods that are not wanted: of another revision, or any while suspended."""
-        wanted = "" if self.job.spec.suspend else self.revision
-        ours = (*self.facts.of(JOB), *self.facts.of(POD))
-        return [
-            one
-            for one in ours
-            if objects.labels(one).get(names.Label.REVISION) != wanted
-            and not (one["kind"] == POD.kind and one.get("status", {}).get("phase") in {"Succeeded", "Failed"})
-        ]
-
-    def _job(self) -> Manifest | None:
-        """The Job of this revision; of two by accident the later attempt's."""
-        mine = [one for one in self.facts.of(JOB) if objects.labels(one).get(names.Label.REVISION) == self.revision]
-        return max(mine, key=_attempt_of, default=None)
-
-    def _job_end(self) -> End | None:
-        job = self._job()
-        return ends.of_job(job) if job is not None else None
-
-    def _delete(self, child: Manifest) -> Delete:
-        return Delete(Ref(JOB, self.job.metadata.namespace, child["metadata"]["name"]), objects.uid(child))
-
-    def _open(self) -> Plan:
-        """Find the runs that are there already; end those that have no pods any more; open the one that is wanted."""
-        find = FindRuns(
-            server=self.server,
-            experiment=self.experiment,
-            tag=UID_TAG,
-            value=self.job.metadata.uid,
-            since=str(self.job.metadata.generation),
+        """Jobs and pods that are not wanted: of another revision, or any that runs while suspended."""
+        jobs = (
+            one for one in self.facts.of(JOB) if not self.is_mine(one) or (self.must_rest and not ends.is_over(one))
         )
-        found = self.ask(find)
-        if not isinstance(found, Known):
-            return self.wait(found, Reason.PENDING, _OPENING)
-        mine = [run for run in found.value if run.tags.get(REVISION_TAG) == self.revision]
-        for closing in [self.ask(stray) for stray in self._strays(found.value, mine)]:
-            if not isinstance(closing, Known):
-                return self.wait(closing, Reason.STOPPING, "closing earlier runs")
-        return self._suspended() if self.job.spec.suspend and not self._job_end() else self._opened(mine)
+        pods = (one for one in self.facts.of(POD) if not self.is_mine(one) or self.must_rest)
+        return [*jobs, *(one for one in pods if ends.is_live(one, self.facts.now))]
 
-    def _strays(self, found: tuple[Run, ...], mine: list[Run]) -> tuple[EndRun, ...]:
-        """Runs that nobody works on: all but the one of this revision, and that one too while suspended."""
-        kept = [] if self.job.spec.suspend and not self._job_end() else [run.id for run in mine]
-        why = "Suspended" if self.job.spec.suspend else "Superseded"
-        return tuple(
-            EndRun(server=self.server, run_id=run.id, end="KILLED", tags=pairs({ends.REASON_TAG: why}))
-            for run in found
-            if run.status == "RUNNING" and run.id not in kept
-        )
+    def _stopping(self, stale: list[Manifest]) -> Plan:
+        message = f"stopping what runs for an earlier spec: {', '.join(one['metadata']['name'] for one in stale)}"
+        jobs = tuple(self.deletion(JOB, one) for one in stale if one["kind"] == JOB.kind)
+        made = self.say("Pending", progressing(Reason.STOPPING, message), delete=jobs)
+        # Of a pod that is lost with its node nothing is heard.
+        return replace(made, requeue_after=ends.LOST_AFTER)
 
-    def _opened(self, mine: list[Run]) -> Plan:
-        job = self._job()
-        over = next((run for run in mine if run.status in _OVER), None)
-        if over is not None and job is None:
-            return outcome.plan(self, over, ends.of_run(over), {"attempt": _number(over.tags.get(ATTEMPT_TAG)) or 1})
-        attempt = _attempt_of(job) if job is not None else _next_attempt(mine)
-        run = self.ask(self._ensure(attempt))
-        if not isinstance(run, Known):
-            return self.wait(run, Reason.PENDING, _OPENING)
-        resolved = ResolvedRun(image=self.image, tracking_uri=self.server.uri, experiment=self.experiment)
-        opened = RunStatus(id=run.value.id, experiment_id=run.value.experiment_id)
-        return self._training(opened, attempt, {"run": opened, "attempt": attempt, "resolved": resolved})
+    def _foreign(self, kind: ObjectKind) -> list[Manifest]:
+        return [one for one in self.facts.of(kind) if not self.is_mine(one) and not objects.is_going(one)]
 
-    def _ensure(self, attempt: int) -> EnsureRun:
-        params = {name: manifests.text(value) for name, value in self.job.spec.parameters.items()}
-        return EnsureRun(
-            server=self.server,
-            experiment=self.experiment,
-            key=f"{self.job.metadata.uid}.{self.revision}.{attempt}",
-            name=manifests.job_name(self.job, self.revision, attempt),
-            params=pairs(params),
-            tags=pairs(manifests.tags(self.job, self.revision, attempt)),
-        )
+    # --- an attempt
 
-    def _training(self, run: RunStatus, attempt: int, changes: Mapping[str, object]) -> Plan:
-        """The Job is there; what it does is said, and when it ends the run ends."""
-        open_run = Run(run.id, run.experiment_id, "RUNNING")
-        wanted = manifests.Attempt(self.revision, attempt, open_run, self.image, self.server.uri)
-        apply = (Apply(JOB, manifests.manifest(self.job, wanted), once=True),)
-        if (end := self._job_end()) is not None:
-            return outcome.plan(self, open_run, end, {"attempt": attempt, **changes})
-        if self._job() is None and self.status.run is not None:
-            read = self.ask(ReadRun(server=self.server, run_id=run.id, since="its Job is gone"))
-            if not isinstance(read, Known):
-                return self.wait(read, Reason.TRAINING, f"asking MLflow how far run {run.id} is", phase="Running")
-            if isinstance(read.value, Run) and read.value.status in _OVER:
-                # The Job was removed by somebody, but only after it had done its work.
-                return outcome.plan(self, open_run, ends.of_run(read.value), {"attempt": attempt, **changes})
-        troubles = pod_troubles.of(self.facts.of(POD))
-        if troubles is not None:
-            return self.say("Running", stalled(*troubles), apply=apply, changes=changes)
-        said = (*progressing(Reason.TRAINING, f"attempt {attempt} of run {run.id} is training"), self.reachable())
-        started = {"started_at": self.status.started_at or self.facts.now}
-        return self.say("Running", said, apply=apply, changes={**changes, **started})
+    def _attempt(self, run: RunStatus, attempt: Attempt) -> Plan:
+        """It goes on, or it has ended: well, and the outcome is drawn, or badly, and there is another or none."""
+        if not attempt.run_id:
+            return opening.begun(self, attempt.number)
+        if attempt.finished_at is not None and attempt.reason != Reason.COMPLETED:
+            return closing.plan(self, run, attempt) or self._another(attempt)
+        end = self._end(attempt)
+        if isinstance(end, Plan):
+            return end
+        if isinstance(end, End):
+            return outcome.plan(self, run, attempt, {}) if end.ok else closing.record(self, attempt, end)
+        made = running.plan(self, run, attempt, {})
+        return replace(made, requeue_after=min(end, made.requeue_after or end)) if end is not None else made
+
+    def _end(self, attempt: Attempt) -> End | timedelta | Plan | None:
+        """How it ended, if it has; after how long that is to be looked at again."""
+        if attempt.reason == Reason.COMPLETED:
+            # It was written down while MLflow was away; the Job may be gone by now.
+            return ends.COMPLETE
+        job = self.job_of(attempt.number)
+        if job is None:
+            # It was made before the attempt was written down, so it is gone.
+            return self._end_without_job(attempt)
+        end = ends.of_job(job, self.pods_of(attempt.number), self.facts.now)
+        if isinstance(end, End):
+            return end
+        return attempts.overdue(self.job.spec, self.status, self.facts.now) or end
+
+    def _end_without_job(self, attempt: Attempt) -> End | Plan:
+        """Somebody removed the Job: perhaps only after it had done its work."""
+        read = self.ask(ReadRun(server=self.server, run_id=attempt.run_id, since="its Job is gone"))
+        if not isinstance(read, Known):
+            message = f"asking MLflow how far run {attempt.run_id} is"
+            return self.wait(read, Reason.TRAINING, message, phase="Running")
+        status = read.value.status if isinstance(read.value, Run) else ""
+        if status == "FINISHED":
+            return ends.COMPLETE
+        if status == "FAILED":
+            return End(ok=False, reason=Reason.ERROR, message="the run says that it failed, and its Job is gone")
+        return ends.taken(Reason.POD_DELETED, "its Job was deleted before it had ended")
+
+    def _another(self, failed: Attempt) -> Plan:
+        """The next attempt, when nothing of the last one runs any more."""
+        pods = [one["metadata"]["name"] for one in self.facts.of(POD) if ends.is_live(one, self.facts.now)]
+        if pods:
+            message = f"waiting for {', '.join(pods)} to end before another attempt"
+            return replace(self.say("Pending", progressing(Reason.STOPPING, message)), requeue_after=ends.LOST_AFTER)
+        return opening.begun(self, failed.number + 1)
+
+    # --- the end
 
     def _finished(self) -> Plan:
         """Nothing is left to do, but to remove the children when their time is over."""
-        gone_at = (self.status.finished_at or self.facts.now) + timedelta(
-            seconds=self.job.spec.ttl_seconds_after_finished
-        )
+        gone_at = (self.status.finished_at or self.facts.now) + self.ttl
         status = updated(self.status, observed_generation=self.job.metadata.generation)
-        jobs = self.facts.of(JOB)
-        if not jobs:
+        left = tuple(chain.from_iterable(((kind, one) for one in self.facts.of(kind)) for kind in (JOB, SERVICE, PVC)))
+        if not left:
             return Plan(status=status)
         if self.facts.now >= gone_at:
-            return Plan(status=status, delete=tuple(self._delete(one) for one in jobs))
+            return Plan(status=status, delete=tuple(self.deletion(kind, one) for kind, one in left))
         return Plan(status=status, requeue_after=gone_at - self.facts.now)
-
-    def _suspended(self) -> Plan:
-        said = settled(Reason.SUSPENDED, "suspended: set spec.suspend to false to train", ready="False")
-        suspended = Said(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, "nothing runs")
-        return self.say("Suspended", (*said, suspended, self.reachable()), changes={"run": None, "attempt": None})
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
-
-
-def _next_attempt(mine: list[Run]) -> int:
-    """That of the run that is open, or a new one."""
-    open_ones = [_number(run.tags.get(ATTEMPT_TAG)) for run in mine if run.status == "RUNNING"]
-    return (
-        max(open_ones[0], 1) if open_ones else max((_number(run.tags.get(ATTEMPT_TAG)) for run in mine), default=0) + 1
-    )
-
-
-def _attempt_of(job: Manifest) -> int:
-    return _number(objects.labels(job).get(names.Label.ATTEMPT)) or 1

@@ -1,19 +1,25 @@
-"""What a TrainingJob makes: a Job for each attempt."""
+"""What a TrainingJob makes: a Job for each attempt, and what the attempts of a revision share."""
 
-import re
+import json
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from math import ceil
+from typing import Any, Final
 
 from serinus import pods
 from serinus.api import names
-from serinus.api.names import Environment, Label
-from serinus.api.training_inputs import variable
-from serinus.api.trainingjob import ATTEMPT_REFERENCE, REFERENCE, RUN_REFERENCE, TrainingJob
+from serinus.api.names import Label
+from serinus.api.trainingjob import TrainingJob
 from serinus.asks import Run
-from serinus.objects import JOB, Manifest
-from serinus.plan import Defaults
+from serinus.objects import JOB, PVC, SERVICE, Manifest
+from serinus.plan import Apply, Defaults
 
-CONTAINER = "main"
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+# The attempt of the run that has the runs of the attempts below it.
+PARENT: Final = 0
+PARENT_TAG: Final = "mlflow.parentRunId"
+# Of a worker's host name, behind the name of the Job: -0 to -999.
+_INDEX: Final = 4
 
 
 @dataclass(frozen=True)
@@ -25,34 +31,79 @@ class Attempt:
     run: Run
     image: str
     tracking_uri: str
+    helper_image: str = ""
+    commit: str = ""
+    deadline: datetime | None = None
 
 
-def labels(job: TrainingJob, attempt: Attempt) -> dict[str, str]:
-    """By which the children of an attempt are found, and a lost status is rebuilt."""
-    return {
-        Label.TRAINING_JOB: job.metadata.name,
-        Label.REVISION: attempt.revision,
-        Label.ATTEMPT: str(attempt.number),
-    }
+def labels(job: TrainingJob, revision: str) -> dict[str, str]:
+    """By which the children of a revision are found, and a lost status is rebuilt."""
+    return {Label.TRAINING_JOB: job.metadata.name, Label.REVISION: revision}
 
 
 def job_name(job: TrainingJob, revision: str, attempt: int) -> str:
-    """The name of the Job of an attempt."""
-    return pods.child_name(job.metadata.name, revision, attempt)
+    """The name of the Job of an attempt. With several workers it leaves room for their numbers."""
+    return pods.child_name(job.metadata.name, revision, attempt, room=_INDEX if job.spec.workers > 1 else 0)
 
 
-def manifest(job: TrainingJob, attempt: Attempt) -> Manifest:
-    """The Job of an attempt."""
-    told = labels(job, attempt)
+def shared_name(job: TrainingJob, revision: str) -> str:
+    """The name of what the attempts of a revision share."""
+    return pods.child_name(job.metadata.name, revision)
+
+
+def children(job: TrainingJob, attempt: Attempt, template: Manifest, now: datetime) -> tuple[Apply, ...]:
+    """What an attempt needs, in the order in which it is made."""
+    shared = []
+    if job.spec.checkpoints is not None:
+        shared.append(Apply(PVC, _claim(job, attempt.revision), once=True))
+    if job.spec.workers > 1:
+        shared.append(Apply(SERVICE, _service(job, attempt.revision)))
+    return (*shared, Apply(JOB, _job(job, attempt, template, now), once=True))
+
+
+def _job(job: TrainingJob, attempt: Attempt, template: Manifest, now: datetime) -> Manifest:
+    """One attempt: a pod that fails ends it, and is not replaced."""
+    told = {**labels(job, attempt.revision), Label.ATTEMPT: str(attempt.number)}
     spec: dict[str, Any] = {
-        "backoffLimit": job.spec.backoff_limit,
-        "completions": 1,
-        "parallelism": 1,
-        "template": pods.template(_pod(job, attempt), told, job.spec.pod_template),
+        "backoffLimit": 0,
+        "completions": job.spec.workers,
+        "parallelism": job.spec.workers,
+        "podReplacementPolicy": "Failed",
+        "template": pods.template(template, told, job.spec.pod_template, _annotations(job)),
     }
-    if job.spec.active_deadline_seconds is not None:
-        spec["activeDeadlineSeconds"] = job.spec.active_deadline_seconds
+    if job.spec.workers > 1:
+        spec["completionMode"] = "Indexed"
+    if attempt.deadline is not None:
+        spec["activeDeadlineSeconds"] = max(ceil((attempt.deadline - now).total_seconds()), 1)
+    if job.spec.queue:
+        spec["suspend"] = True
+        told = {**told, QUEUE_LABEL: job.spec.queue}
     return pods.child(JOB, job, job_name(job, attempt.revision, attempt.number), told, spec)
+
+
+def _annotations(job: TrainingJob) -> dict[str, str]:
+    """The parameters, which the container finds as a file."""
+    return {names.Annotation.PARAMETERS: json.dumps(dict(job.spec.parameters), sort_keys=True)}
+
+
+def _service(job: TrainingJob, revision: str) -> Manifest:
+    """By which the workers of an attempt find each other, from before they are ready."""
+    told = labels(job, revision)
+    spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": told}
+    return pods.child(SERVICE, job, shared_name(job, revision), told, spec)
+
+
+def _claim(job: TrainingJob, revision: str) -> Manifest:
+    """The volume for checkpoints. Workers are on several nodes, so they need one that can be there at once."""
+    wanted = job.spec.checkpoints
+    mode = "ReadWriteMany" if job.spec.workers > 1 else "ReadWriteOnce"
+    spec: dict[str, Any] = {
+        "accessModes": [mode],
+        "resources": {"requests": {"storage": wanted.size if wanted else ""}},
+    }
+    if wanted is not None and wanted.storage_class:
+        spec["storageClassName"] = wanted.storage_class
+    return pods.child(PVC, job, shared_name(job, revision), labels(job, revision), spec)
 
 
 def image_of(job: TrainingJob, defaults: Defaults) -> str:
@@ -60,63 +111,13 @@ def image_of(job: TrainingJob, defaults: Defaults) -> str:
     return job.spec.image or defaults.trainer_image
 
 
-def _pod(job: TrainingJob, attempt: Attempt) -> dict[str, Any]:
-    container: dict[str, Any] = {
-        "name": CONTAINER,
-        "image": attempt.image,
-        "securityContext": pods.CONTAINER_SECURITY,
-        **pods.env(job.spec.env, job.spec.env_from),
-    }
-    container["env"] = pods.merged(_variables(job, attempt), container.get("env", []))
-    for field, texts in (("command", job.spec.command), ("args", job.spec.args)):
-        if texts:
-            container[field] = [substituted(one, job, attempt) for one in texts]
-    if resources := job.spec.resources.wire():
-        container["resources"] = resources
-    return {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": pods.pod_security(is_our_image=not job.spec.image),
-        "containers": [container],
-    }
-
-
-def _variables(job: TrainingJob, attempt: Attempt) -> list[dict[str, str]]:
-    ours = {
-        Environment.TRACKING_URI: attempt.tracking_uri,
-        Environment.EXPERIMENT_ID: attempt.run.experiment_id,
-        Environment.RUN_ID: attempt.run.id,
-    }
-    parameters = job.spec.parameters.items()
-    given = {f"{Environment.PARAMETER_PREFIX}{variable(name)}": literal(text(value)) for name, value in parameters}
-    return [{"name": name, "value": value} for name, value in sorted({**given, **ours}.items())]
-
-
-def text(value: object) -> str:
-    """A parameter as text: as JSON writes it where that is shorter than Python's word for it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def literal(value: str) -> str:
-    """The value as the kubelet has to be told it, who reads $(NAME) and $$ in arguments and variables."""
-    return value.replace("$", "$$")
-
-
-def substituted(argument: str, job: TrainingJob, attempt: Attempt) -> str:
-    """An argument with our references replaced; `$$(` stays for the kubelet to read as `$(`."""
-    known = {f"$(params.{name})": literal(text(value)) for name, value in job.spec.parameters.items()}
-    known |= {RUN_REFERENCE: attempt.run.id, ATTEMPT_REFERENCE: str(attempt.number)}
-    pattern = rf"[$][$]|{REFERENCE}|[$][(]attempt[)]"
-    return re.sub(pattern, lambda found: known.get(found[0], found[0]), argument)
-
-
-def tags(job: TrainingJob, revision: str, attempt: int) -> dict[str, str]:
+def tags(job: TrainingJob, revision: str, attempt: int, cluster: str) -> dict[str, str]:
     """The tags of a run, by which it is found again."""
     ours = {
         "uid": job.metadata.uid,
         "revision": revision,
         "attempt": str(attempt),
         "resource": f"{job.metadata.namespace}/{job.metadata.name}",
+        "cluster": cluster,
     }
-    return {**job.spec.tracking.tags, **{names.TAG_PREFIX + key: value for key, value in ours.items()}}
+    return {**job.spec.tracking.tags, **{names.TAG_PREFIX + key: value for key, value in ours.items() if value}}

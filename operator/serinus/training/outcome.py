@@ -4,90 +4,112 @@ Each verdict is written into status before anything rests on it, so that it is r
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import timedelta
-from typing import Literal
 
 from serinus.api import names
 from serinus.api.conditions import ConditionType, Reason
 from serinus.api.trainingjob import Register
-from serinus.api.trainingjob_status import GateResult, Registered
+from serinus.api.trainingjob_status import Attempt, GateResult, Registered, ResolvedRun
 from serinus.api.trainingjob_status import Run as RunStatus
 from serinus.asks import (
     Absent,
     Answer,
-    EndRun,
     EnsureVersion,
     FindModel,
     FindVersions,
     Known,
     LoggedModel,
+    ModelDetails,
     ModelVersion,
+    ReadModel,
     ReadRun,
     ResolveVersion,
     Run,
     SetAlias,
+    TagRun,
+    TagVersion,
+    Trouble,
+    TroubleKind,
     pairs,
 )
-from serinus.objects import JOB
 from serinus.plan import Plan
-from serinus.progress import Said, progressing, settled, stalled
-from serinus.training import ends, gate, manifests
-from serinus.training.ends import End
+from serinus.progress import Said, progressing, settled, stalled, updated
+from serinus.training import capsule, closing, ends, gate, manifests
 from serinus.training.gate import Rival
 from serinus.training.step import Step
 
 
-def plan(step: Step, run: Run, end: End, found: Mapping[str, object]) -> Plan:
-    """What is next for training that has ended this way; `found` is what status does not say yet."""
-    return _Outcome(step, run, end, found).plan()
+def plan(step: Step, run: RunStatus, attempt: Attempt, found: Mapping[str, object]) -> Plan:
+    """What is next for training that is complete; `found` is what status does not say yet."""
+    return _Outcome(step, run, attempt, found).plan()
 
 
 class _Outcome:
-    """One run that has ended."""
+    """A revision of which an attempt is complete."""
 
-    def __init__(self, step: Step, run: Run, end: End, found: Mapping[str, object]) -> None:
+    def __init__(self, step: Step, run: RunStatus, attempt: Attempt, found: Mapping[str, object]) -> None:
         self.step = step
-        self.run = run
-        self.end = end
         self.spec = step.job.spec
-        self.changes: dict[str, object] = {"run": RunStatus(id=run.id, experiment_id=run.experiment_id), **found}
-        self.trained = Said(ConditionType.TRAINED, "True" if end.ok else "False", end.reason, end.message)
+        pods, now = step.pods_of(attempt.number), step.facts.now
+        known = found.get("resolved") or step.status.resolved
+        before = known if isinstance(known, ResolvedRun) else ResolvedRun()
+        self.resolved = capsule.observed(step.job, pods, before)
+        self.attempt = updated(
+            attempt,
+            started_at=attempt.started_at or now,
+            finished_at=attempt.finished_at or now,
+            reason=Reason.COMPLETED,
+            counted=False,
+            message=ends.COMPLETE.message,
+            node=attempt.node or capsule.node_of(pods),
+        )
+        self.whole = run
+        # What the attempt logged to, and what a version is made from.
+        self.run = Run(attempt.run_id or run.id, run.experiment_id, "FINISHED")
+        self.changes: dict[str, object] = {
+            **found,
+            "run": run,
+            "attempts": step.attempts_with(self.attempt),
+            "resolved": self.resolved,
+            "started_at": step.status.started_at or now,
+        }
+        self.trained = Said(ConditionType.TRAINED, "True", Reason.COMPLETED, ends.COMPLETE.message)
 
     def plan(self) -> Plan:
-        """The run is closed with its true end first."""
-        status: Literal["FINISHED", "FAILED"] = "FINISHED" if self.end.ok else "FAILED"
-        tags = pairs({ends.REASON_TAG: self.end.reason})
-        closed = self.step.ask(EndRun(server=self.step.server, run_id=self.run.id, end=status, tags=tags))
-        if not isinstance(closed, Known):
-            return self.step.wait(closed, Reason.EVALUATING, "closing the run in MLflow", phase="Evaluating")
-        if not self.end.ok:
-            failed = Said(ConditionType.FAILED, "True", self.end.reason, self.end.message)
-            return self._finish("Failed", (*stalled(self.end.reason, self.end.message), failed))
-        if not self.spec.gate and self.spec.registration is None:
-            gone = "; its run is gone from MLflow" if isinstance(closed.value, Absent) else ""
-            return self._succeeded(f"{self.end.message}{gone}")
-        if isinstance(closed.value, Absent):
-            return self._without_artifact(
-                f"run {self.run.id} is gone from MLflow: nothing is left to judge or register"
-            )
-        return self._judged()
+        """The run is closed with its true end first, and the one above it."""
+        close = closing.orders(self.step, self.attempt, self.resolved, "FINISHED")
+        above = closing.parent_order(self.step, self.whole, self.attempt, "FINISHED")
+        closed: Run | Absent = self.run
+        for order in (*close, *above):
+            answer = self.step.ask(order)
+            if not isinstance(answer, Known):
+                return self._evaluating(answer, "closing the run in MLflow")
+            closed = answer.value if order == close[-1] else closed
+        return self._closed(closed)
 
-    def _judged(self) -> Plan:
+    def _closed(self, run: Run | Absent) -> Plan:
+        """What is left to do with the run, which holds all that was ever logged to it."""
+        gone = isinstance(run, Absent)
+        if not self.spec.gate and self.spec.registration is None:
+            return self._succeeded(f"{ends.COMPLETE.message}{'; its run is gone from MLflow' if gone else ''}")
+        if isinstance(run, Absent):
+            words = f"run {self.run.id} is gone from MLflow: nothing is left to judge or register"
+            return self._without_artifact(words)
+        return self._judged(run)
+
+    def _judged(self, run: Run) -> Plan:
         """The gate comes first, once; what it let through is registered."""
+        verdict = self.step.status.gate
+        if verdict is not None and verdict.verdict == "Rejected":
+            # It was written down while MLflow was away.
+            return self._conclude(verdict)
         if self.spec.registration is None or (self.spec.gate and self.step.status.gate is None):
-            return self._judge()
+            return self._judge(run)
         return self._register(self.spec.registration)
 
-    def _judge(self) -> Plan:
+    def _judge(self, run: Run) -> Plan:
         register = self.spec.registration
         if register is not None and (earlier := self._earlier(register)) is not None:
             return earlier
-        read = self.step.ask(ReadRun(server=self.step.server, run_id=self.run.id, since=self._since))
-        if not isinstance(read, Known):
-            return self._evaluating(read)
-        if isinstance(read.value, Absent):
-            return self._without_artifact(f"{read.value.what} is gone from MLflow: nothing is left to judge")
         model = self._model(register) if register is not None else None
         if register is not None and not isinstance(model, Known):
             return self._evaluating(model)
@@ -95,10 +117,13 @@ class _Outcome:
         if isinstance(rivals, Plan):
             return rivals
         logged = model.value.metrics if isinstance(model, Known) and isinstance(model.value, LoggedModel) else {}
-        return self._conclude(gate.judge(self.spec.gate, {**logged, **read.value.metrics}, rivals))
+        return self._conclude(gate.judge(self.spec.gate, {**logged, **run.metrics}, rivals))
 
     def _earlier(self, register: Register) -> Plan | None:
         """A version that was registered from this revision has passed, whatever the alias points at by now."""
+        if all(check.versus is None for check in self.spec.gate):
+            # It would pass again.
+            return None
         ask = FindVersions(server=self.step.server, model=register.model, tag=names.KEY_TAG, value=self._key)
         found = self.step.ask(ask)
         if not isinstance(found, Known):
@@ -130,12 +155,16 @@ class _Outcome:
         said = Said(ConditionType.GATE_PASSED, "True" if passed else "False", gate.reason(verdict), verdict.summary)
         self.changes["gate"] = verdict
         if not passed:
+            told = pairs({f"{names.TAG_PREFIX}gate": verdict.summary[: capsule.LENGTH]})
+            tagged = self.step.ask(TagRun(server=self.step.server, run_id=self.run.id, tags=told))
+            if not isinstance(tagged, Known):
+                return self._evaluating(tagged, "writing the verdict to the run")
             complete = Said(ConditionType.COMPLETE, "True", Reason.GATE_REJECTED, verdict.summary)
             return self._finish("Rejected", (*stalled(Reason.GATE_REJECTED, verdict.summary), complete, said))
         if self.spec.registration is None:
             return self._succeeded(verdict.summary, said)
-        told = (*progressing(Reason.REGISTERING, verdict.summary), said, self.trained, self.step.reachable())
-        return self.step.say("Registering", told, changes=self.changes)
+        words = (*progressing(Reason.REGISTERING, verdict.summary), said, self.trained, self.step.reachable())
+        return self.step.say("Registering", words, changes=self.changes)
 
     def _register(self, register: Register) -> Plan:
         """One version for the revision, then its alias, and only then success is told."""
@@ -148,12 +177,27 @@ class _Outcome:
         if not isinstance(made, Known):
             return self._registering(made)
         version = made.value.version
+        if (waiting := self._with_libraries(register.model, version, made.value.source)) is not None:
+            return waiting
         if register.alias:
             order = SetAlias(server=self.step.server, model=register.model, alias=register.alias, version=version)
             set_ = self.step.ask(order)
             if not isinstance(set_, Known):
                 return self._registering(set_)
         return self._registered(register, version)
+
+    def _with_libraries(self, model: str, version: str, source: str) -> Plan | None:
+        """What the model was made with, as tags of the version. Where its files cannot be read it is left out."""
+        read = self.step.ask(ReadModel(server=self.step.server, model=model, version=version, source=source))
+        if isinstance(read, Trouble) and read.kind == TroubleKind.REFUSED:
+            return None
+        if not isinstance(read, Known):
+            return self._registering(read)
+        if not isinstance(read.value, ModelDetails):
+            return None
+        told = pairs(capsule.library_tags(read.value))
+        tagged = self.step.ask(TagVersion(server=self.step.server, model=model, version=version, tags=told))
+        return None if isinstance(tagged, Known) else self._registering(tagged)
 
     def _registered(self, register: Register, version: str) -> Plan:
         alias = f", alias {register.alias}" if register.alias else ""
@@ -165,8 +209,9 @@ class _Outcome:
         return self._succeeded(message, said)
 
     def _version(self, register: Register, model: LoggedModel) -> EnsureVersion:
-        job, attempt = self.step.job, self.step.status.attempt or 1
-        ours = manifests.tags(job, self.step.revision, attempt)
+        job, status = self.step.job, self.step.status
+        ours = manifests.tags(job, self.step.revision, self.attempt.number, self.step.defaults.cluster)
+        made = {**capsule.tags(job, self.resolved, self.attempt), **capsule.version_tags(job, status)}
         return EnsureVersion(
             server=self.step.server,
             model=register.model,
@@ -175,7 +220,7 @@ class _Outcome:
             run_id=self.run.id,
             model_id=model.model_id,
             description=register.description,
-            tags=pairs({**ours, **register.tags, f"{names.TAG_PREFIX}image": self.step.image}),
+            tags=pairs({**ours, **made, **register.tags}),
         )
 
     def _model(self, register: Register) -> Answer[LoggedModel | Absent] | None:
@@ -203,16 +248,16 @@ class _Outcome:
         return self._finish("Failed", (*stalled(Reason.ARTIFACT_MISSING, message), failed))
 
     def _finish(self, phase: str, said: tuple[Said, ...]) -> Plan:
-        changes = {**self.changes, "finished_at": self.step.facts.now}
-        done = self.step.say(phase, (*said, self.trained, self.step.reachable()), changes=changes)
-        ttl = timedelta(seconds=self.spec.ttl_seconds_after_finished)
-        return replace(done, requeue_after=ttl if self.step.facts.of(JOB) else None)
+        valid = self.step.data_valid(self.resolved)
+        return self.step.finish(phase, (*said, *valid, self.trained, self.step.reachable()), self.changes)
 
-    def _evaluating(self, answer: object) -> Plan:
-        return self.step.wait(answer, Reason.EVALUATING, "reading what the run logged", phase="Evaluating")
+    def _evaluating(self, answer: object, message: str = "reading what the run logged") -> Plan:
+        return self.step.wait(answer, Reason.EVALUATING, message, phase="Evaluating", changes=self.changes)
 
     def _registering(self, answer: object) -> Plan:
-        return self.step.wait(answer, Reason.REGISTERING, "registering a version", phase="Registering")
+        return self.step.wait(
+            answer, Reason.REGISTERING, "registering a version", phase="Registering", changes=self.changes
+        )
 
     @property
     def _key(self) -> str:

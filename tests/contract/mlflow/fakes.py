@@ -80,6 +80,10 @@ class Secrets:
         """Not for this adapter."""
         raise NotImplementedError(ref, uid)
 
+    async def warning(self, ref: Ref, uid: str) -> str:
+        """Not for this adapter."""
+        raise NotImplementedError(ref, uid)
+
     async def patch_status(self, ref: Ref, patch: Mapping[str, Any], resource_version: str) -> Manifest:
         """Not for this adapter."""
         raise NotImplementedError(ref, patch, resource_version)

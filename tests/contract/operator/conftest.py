@@ -8,6 +8,8 @@ from tests import crds
 from tests.cluster import cluster, settings
 from tests.cluster.cluster import Cluster
 from tests.cluster.layout import Profile
+from tests.contract.mlflow.rest import Rest
+from tests.platform import Platform
 
 CLUSTER_NAME = "operator"
 
@@ -33,3 +35,9 @@ def namespace(here: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     here.kubectl("create", "namespace", name)
     yield name
     here.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def mlflow(installed: Platform) -> Rest:
+    """The MLflow that the chart installs, on the cluster of the other tests."""
+    return Rest(installed.address("mlflow"))

@@ -103,7 +103,8 @@ def test_a_verb_that_rbac_forbids(here: Cluster, namespace: str, tmp_path: Path)
     here.kubectl("apply", "-f", "-", stdin=json.dumps(_limited(namespace)))
     limited = _login(here, namespace, tmp_path)
     with desk.operator(here, tmp_path, limited, watch_namespaces=namespace) as at:
-        assert "'list' on 'deployments'" in at.logged("RBAC forbids it")
+        assert "'get' on 'namespaces'" in at.logged("does not know which cluster this is")
+        assert "'list' on 'deployments'" in at.logged("what depends on it waits")
         at.create(namespace, "TrainingJob", "churn")
         assert at.status(namespace, "TrainingJob", "churn")["phase"] == "Pending"
         at.create(namespace, "ModelDeployment", "churn")
@@ -161,7 +162,7 @@ def _limited(namespace: str) -> dict[str, Any]:
     rules = [
         {"apiGroups": ["serinus.dev"], "resources": ["*"], "verbs": ["*"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["*"]},
-        {"apiGroups": [""], "resources": ["pods", "services", "events"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["pods", "services", "persistentvolumeclaims", "events"], "verbs": ["*"]},
     ]
     rbac, name = {"apiVersion": "rbac.authorization.k8s.io/v1"}, {"name": "limited", "namespace": namespace}
     subject = {"kind": "ServiceAccount", **name}

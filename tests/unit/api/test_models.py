@@ -73,6 +73,12 @@ WRONG = [
     (put(JOB, "spec.parameters", {"lr": "x" * 6001}), "spec.parameters.lr", "at most 6000 characters"),
     (put(JOB, "spec.parameters", {"1": 1}), "spec.parameters", "'1' is no name of a parameter"),
     (put(JOB, "spec.parameters", {"a-b": 1, "a_b": 1}), "spec.parameters", "the same environment variable"),
+    (
+        put(JOB, "spec.parameters", {f"p{number}": "x" * 6000 for number in range(11)}),
+        "spec.parameters",
+        "all parameters together have 66023 characters, and 65536 at most: use an input",
+    ),
+    (put(JOB, "spec.checkpoints.storageClass", "Not A Name"), "spec.checkpoints.storageClass", "should match pattern"),
     (put(JOB, "spec.args", ["$(params.deep)"]), "spec", "$(params.deep), which is unknown: parameters has no"),
     (put(JOB, "spec.command", ["$(run.name)"]), "spec", "$(run.name), which is unknown"),
     (put(JOB, "spec.env[1].name", "MODE"), "spec.env", "name MODE is there more than once"),

@@ -21,7 +21,7 @@
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  resources: [services]
+  resources: [services, persistentvolumeclaims]
   verbs: [get, list, watch, create, patch, delete]
 # How a training run ended, and where a server answers, is known by the pods; Jobs and Deployments make them.
 - apiGroups: [""]
@@ -31,8 +31,9 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
-# Transitions, for `kubectl describe`; one that comes again is counted up.
+# Transitions, for `kubectl describe`; one that comes again is counted up. And why a Job gets no pod, or a pod no volume,
+# which is told nowhere else: listed for one object when it takes too long.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create, patch, list]
 {{- end }}

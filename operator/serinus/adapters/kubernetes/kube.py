@@ -13,7 +13,7 @@ from kubernetes.aio.config import ConfigException
 from serinus.adapters.kubernetes.errors import Unserved, refusal, silent
 from serinus.adapters.kubernetes.request import APPLY, MERGE, METADATA, Request, as_yaml
 from serinus.api import names
-from serinus.objects import Manifest, ObjectKind, Ref, ref_of, uid, version
+from serinus.objects import EVENT, Manifest, ObjectKind, Ref, ref_of, uid, version
 from serinus.ports import Conflict, KubeError, Meter, Missing
 
 TIMEOUT: Final = 15.0
@@ -97,6 +97,13 @@ class AioKube:
         )
         return _stored(await self._send(request))
 
+    async def warning(self, ref: Ref, uid: str) -> str:
+        """See `ports.Kube`."""
+        chosen = ("fieldSelector", f"involvedObject.uid={uid},type=Warning")
+        answer = await self._send(Request("list", EVENT, ref.namespace, query=(chosen,)))
+        last = max(answer.get("items") or (), key=_when, default=None)
+        return " ".join(f"{last.get('reason')}: {last.get('message')}".split()) if last is not None else ""
+
     async def unserved(self, kinds: Iterable[ObjectKind]) -> tuple[ObjectKind, ...]:
         """Those of the kinds that this cluster does not have: their definitions are not installed."""
         wanted = tuple(kinds)
@@ -172,6 +179,12 @@ class AioKube:
         )
         response = await self._client.call_api(*parameters)
         return response.status, response.headers, await response.read()  # type: ignore[no-untyped-call]
+
+
+def _when(event: Manifest) -> str:
+    """When an event was told last, as old and new events say it."""
+    series = event.get("series") or {}
+    return str(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _stored(answer: dict[str, Any]) -> Manifest:

@@ -14,6 +14,8 @@ from serinus.asks import Trouble, TroubleKind
 # MLflow's error codes, as far as they are more to us than a refusal.
 ABSENT: Final = "RESOURCE_DOES_NOT_EXIST"
 EXISTS: Final = "RESOURCE_ALREADY_EXISTS"
+# What the database would not have: as a rule two have written the same thing at once.
+CLASHED: Final = "BAD_REQUEST"
 INVALID: Final = "INVALID_PARAMETER_VALUE"
 
 _DETAIL_LENGTH = 400

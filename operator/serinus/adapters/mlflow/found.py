@@ -22,12 +22,12 @@ _HISTORIES = 100
 
 async def find(client: Client, ask: FindModel) -> LoggedModel | Absent:
     """The model that a run logged under this name, or into this folder."""
-    run = await runs.read(client, ReadRun(server=ask.server, run_id=ask.run_id))
-    if isinstance(run, Absent):
-        return run
     if (model := await _newest(client, ask)) is not None:
         model_id = model["info"]["model_id"]
         return LoggedModel(f"models:/{model_id}", model_id, await _metrics(client, model.get("data", {})))
+    run = await runs.read(client, ReadRun(server=ask.server, run_id=ask.run_id))
+    if isinstance(run, Absent):
+        return run
     if await _is_folder(client, ask):
         return LoggedModel(f"runs:/{ask.run_id}/{_folder(ask)}")
     there = ", ".join(await _names(client, ask)) or "nothing"

@@ -25,7 +25,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 async def read(client: Client, ask: ReadModel) -> ModelDetails | Absent:
     """What MLmodel and requirements.txt say."""
-    found = await versions.get(client, ask.model, ask.version)
+    known = {"name": ask.model, "version": ask.version, "source": ask.source}
+    found = known if ask.source else await versions.get(client, ask.model, ask.version)
     if found is None:
         return await versions.missing(client, ResolveVersion(server=ask.server, model=ask.model, version=ask.version))
     described, required = await all_of(_file(client, found, name) for name in ("MLmodel", "requirements.txt"))

@@ -5,16 +5,17 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from serinus import asks
-from serinus.adapters.mlflow import batch, found, models, runs, versions
+from serinus.adapters.mlflow import batch, found, inputs, models, progress, runs, versions
 from serinus.adapters.mlflow.client import Client, Json, Limits, all_of
 from serinus.adapters.mlflow.credentials import Credentials, Wallet
 from serinus.adapters.mlflow.failures import Failed, Party, address_of
-from serinus.asks import Answer, Known, RegistryAsk, ResolveVersion, Server, Trouble, TroubleKind
+from serinus.asks import Answer, Known, RegistryAsk, Server, Trouble, TroubleKind
 from serinus.ports import Clock, Kube, Meter
 
 type _Answers = dict[RegistryAsk[Any], Answer[Any]]
@@ -28,13 +29,35 @@ _WAYS: Mapping[type[RegistryAsk[Any]], _Way] = {
     asks.FindVersions: versions.find,
     asks.ReadRun: runs.read,
     asks.FindRuns: runs.find,
+    asks.FindOpenRuns: runs.find_open,
+    asks.ReadProgress: progress.read,
     asks.FindModel: found.find,
     asks.EnsureRun: runs.ensure,
+    asks.QueueRun: runs.queue,
+    asks.LogInputs: inputs.log,
     asks.EndRun: runs.end,
     asks.TagRun: runs.tag,
     asks.EnsureVersion: versions.ensure,
     asks.SetAlias: versions.set_alias,
     asks.TagVersion: versions.tag,
+}
+
+
+@dataclass(frozen=True)
+class _Together:
+    """How many asks of one type are answered with few requests: which of them, from how many on, and how.
+
+    What it leaves unanswered is asked one by one.
+    """
+
+    fits: Callable[[Any], bool]
+    worthwhile: int
+    answer: Callable[[Client, Any], Awaitable[Mapping[Any, object]]]
+
+
+_TOGETHER: Mapping[type[RegistryAsk[Any]], _Together] = {
+    asks.ResolveVersion: _Together(batch.fits, batch.WORTHWHILE, batch.resolve),
+    asks.ReadProgress: _Together(progress.fits, progress.WORTHWHILE, progress.read_all),
 }
 
 # What an answer raises that has not the form of MLflow's.
@@ -96,12 +119,12 @@ class MlflowRegistry:
         except Failed as failed:
             answers.update(dict.fromkeys(asks, failed.trouble))
             return
-        resolves = [ask for ask in asks if isinstance(ask, ResolveVersion) and batch.fits(ask)]
-        together = resolves if len(resolves) >= batch.WORTHWHILE else []
-        apart = set(asks).difference(together)
+        together = _together(asks)
+        apart = set(asks).difference(*together.values())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._orders(client, [ask for ask in asks if ask.order], answers))
-            group.create_task(self._together(client, together, answers))
+            for way, those in together.items():
+                group.create_task(self._together(client, way, those, answers))
             for ask in apart:
                 if not ask.order:
                     group.create_task(self._one(client, ask, answers))
@@ -110,14 +133,15 @@ class MlflowRegistry:
         for order in orders:
             await self._one(client, order, answers)
 
-    async def _together(self, client: Client, asks: Sequence[ResolveVersion], answers: _Answers) -> None:
+    async def _together(
+        self, client: Client, way: _Together, asks: Sequence[RegistryAsk[Any]], answers: _Answers
+    ) -> None:
         """Answer asks as one, or one by one where the server does not know how: MLflow learned lists late."""
-        if not asks:
-            return
         at = self._clock.now()
-        found = await _guarded(client, batch.resolve(client, asks))
+        found = await _guarded(client, way.answer(client, asks))
         if not isinstance(found, Trouble):
             answers.update({ask: Known(value, at) for ask, value in found.items()})
+            await all_of(self._one(client, ask, answers) for ask in asks if ask not in found)
         elif found.kind == TroubleKind.REFUSED:
             await all_of(self._one(client, ask, answers) for ask in asks)
         else:
@@ -137,6 +161,12 @@ class MlflowRegistry:
         return Client(
             self._session, party, credentials.headers(), slots, self._meter, self._clock, seconds, experiments
         )
+
+
+def _together(asks: Sequence[RegistryAsk[Any]]) -> Mapping[_Together, list[RegistryAsk[Any]]]:
+    """The asks that are answered together, by the way in which they are."""
+    fitting = {way: [ask for ask in asks if type(ask) is of and way.fits(ask)] for of, way in _TOGETHER.items()}
+    return {way: those for way, those in fitting.items() if len(those) >= way.worthwhile}
 
 
 def _new_session() -> aiohttp.ClientSession:

@@ -1,4 +1,4 @@
-"""Runs: read, found, made, ended and tagged."""
+"""Runs: read, found, made, queued, ended and tagged."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,13 +8,27 @@ from typing import Final
 
 from serinus.adapters.mlflow.client import Client, Json
 from serinus.adapters.mlflow.failures import EXISTS, Failed
-from serinus.adapters.mlflow.search import entries, run_pages, tagged, texts
+from serinus.adapters.mlflow.search import entries, experiment_pages, run_pages, tagged, texts
 from serinus.api.names import KEY_TAG
-from serinus.asks import Absent, EndRun, EnsureRun, FindRuns, ReadRun, Run, TagRun, TroubleKind
+from serinus.asks import (
+    Absent,
+    EndRun,
+    EnsureRun,
+    FindOpenRuns,
+    FindRuns,
+    QueueRun,
+    ReadRun,
+    Run,
+    TagRun,
+    TroubleKind,
+)
 
 # What one log-batch takes of params, and of tags.
 BATCH: Final = 100
 _DELETED = "deleted"
+_OPEN: Final = ("RUNNING", "SCHEDULED")
+# MLflow has no list of what a status may be, but takes several that it may not be.
+_NOT_OVER = " AND ".join(f"attributes.status != '{over}'" for over in ("FINISHED", "FAILED", "KILLED"))
 _BY_NAME = "experiments/get-by-name"
 # For how many seconds an experiment that was found is not looked for again.
 _MOMENT = 30.0
@@ -32,8 +46,19 @@ async def find(client: Client, ask: FindRuns) -> tuple[Run, ...]:
     if experiment is None or _is_deleted(experiment):
         return ()
     tag = tagged(client, ask.tag, ask.value)
-    found = await run_pages(client, experiment["experiment_id"], "start_time DESC", filter_=tag)
-    return tuple(_run(run) for run in found if texts(run["data"].get("tags", ())).get(ask.tag) == ask.value)
+    found = await run_pages(client, [experiment["experiment_id"]], "start_time DESC", filter_=tag)
+    return tuple(run for run in map(run_of, found) if run.tags.get(ask.tag) == ask.value)
+
+
+async def find_open(client: Client, ask: FindOpenRuns) -> tuple[Run, ...]:
+    """The runs of all experiments that have a tag and are not over, each once though experiments come meanwhile."""
+    filter_ = f"{tagged(client, ask.tag, ask.value)} AND {_NOT_OVER}"
+    found: dict[str, Run] = {}
+    async for experiments in experiment_pages(client):
+        if experiments:
+            page = await run_pages(client, experiments, "start_time ASC", filter_=filter_)
+            found |= {run.id: run for run in map(run_of, page)}
+    return tuple(run for run in found.values() if run.tags.get(ask.tag) == ask.value and run.status in _OPEN)
 
 
 async def ensure(client: Client, ask: EnsureRun) -> Run:
@@ -55,6 +80,15 @@ async def end(client: Client, ask: EndRun) -> Run | Absent:
     return replace(run, status=ask.end)
 
 
+async def queue(client: Client, ask: QueueRun) -> Run | Absent:
+    """The run, SCHEDULED unless it is over."""
+    run = await _get(client, ask.run_id)
+    if isinstance(run, Absent) or run.status != "RUNNING":
+        return run
+    await client.post("runs/update", {"run_id": run.id, "status": "SCHEDULED"})
+    return replace(run, status="SCHEDULED")
+
+
 async def tag(client: Client, ask: TagRun) -> Run | Absent:
     """The run with these tags."""
     run = await _get(client, ask.run_id)
@@ -66,12 +100,18 @@ async def tag(client: Client, ask: TagRun) -> Run | Absent:
     return replace(run, tags={**run.tags, **missing})
 
 
-async def _get(client: Client, run_id: str) -> Run | Absent:
-    """A run. A deleted one is absent: MLflow shows it on request, and lets nobody change it."""
+async def look_up(client: Client, run_id: str) -> Json | Absent:
+    """A run as MLflow has it. A deleted one is absent: MLflow shows it on request, and lets nobody change it."""
     found = await client.find("runs/get", {"run_id": run_id})
     if found is None:
         return Absent(f"run {run_id!r}")
-    return Absent(f"run {run_id!r} (it is deleted)") if _is_deleted(found["run"]["info"]) else _run(found["run"])
+    run: Json = found["run"]
+    return Absent(f"run {run_id!r} (it is deleted)") if _is_deleted(run["info"]) else run
+
+
+async def _get(client: Client, run_id: str) -> Run | Absent:
+    found = await look_up(client, run_id)
+    return found if isinstance(found, Absent) else run_of(found)
 
 
 async def _experiment(client: Client, name: str) -> str:
@@ -115,10 +155,10 @@ def _active(client: Client, experiment: Json) -> str:
 
 async def _by_key(client: Client, experiment_id: str, key: str) -> Run | None:
     """The run with this key; the oldest, where there are several by accident."""
-    found = await run_pages(client, experiment_id, "start_time ASC", filter_=tagged(client, KEY_TAG, key))
+    found = await run_pages(client, [experiment_id], "start_time ASC", filter_=tagged(client, KEY_TAG, key))
     # A database may compare without regard to case.
     ours = [run for run in found if texts(run["data"]["tags"]).get(KEY_TAG) == key]
-    return _run(min(ours, key=_age)) if ours else None
+    return run_of(min(ours, key=_age)) if ours else None
 
 
 def _age(run: Json) -> tuple[int, str]:
@@ -135,14 +175,15 @@ async def _create(client: Client, experiment_id: str, ask: EnsureRun) -> Run:
     tags |= {"mlflow.parentRunId": ask.parent} if ask.parent else {}
     body = {"experiment_id": experiment_id, "start_time": client.now(), "tags": entries(tags)}
     created = await client.post("runs/create", body)
-    return await _by_key(client, experiment_id, ask.key) or _run(created["run"])
+    return await _by_key(client, experiment_id, ask.key) or run_of(created["run"])
 
 
 def _is_deleted(thing: Json) -> bool:
     return bool(thing.get("lifecycle_stage") == _DELETED)
 
 
-def _run(run: Json) -> Run:
+def run_of(run: Json) -> Run:
+    """A run of MLflow's as a value."""
     info, data = run["info"], run["data"]
     outputs = run.get("outputs", {}).get("model_outputs", ())
     return Run(
@@ -150,13 +191,13 @@ def _run(run: Json) -> Run:
         experiment_id=info["experiment_id"],
         status=info["status"],
         name=info.get("run_name", ""),
-        metrics=_metrics(data),
+        metrics=metrics_of(data),
         params=texts(data.get("params", ())),
         tags=texts(data.get("tags", ())),
         models=tuple(output["model_id"] for output in outputs),
     )
 
 
-def _metrics(data: Json) -> Mapping[str, float]:
+def metrics_of(data: Json) -> Mapping[str, float]:
     """MLflow keeps of each metric the value with the highest step; what is no number it sends as a text."""
     return {metric["key"]: float(metric.get("value", 0.0)) for metric in data.get("metrics", ())}

@@ -1,6 +1,6 @@
 """MLflow's search: filters, and the pages of what they find."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +10,7 @@ from serinus.asks import TroubleKind
 # A run may have hundreds of metrics. A version is small, and of models MLflow gives no more than this.
 _RUNS_PAGE = 100
 _MODELS_PAGE = 1000
+_EXPERIMENTS_PAGE = 1000
 # Proxies commonly take 8 KiB of request line.
 _FILTER_LENGTH = 4000
 # What means something inside a list of a filter; elsewhere only quotes do.
@@ -45,16 +46,17 @@ def any_of(names: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     for name in sorted(set(names)):
         size = len(quote(f"'{name}',"))
         if chosen and length + size > _FILTER_LENGTH:
-            yield tuple(chosen), _in(chosen)
+            yield tuple(chosen), any_in("name", chosen)
             chosen, length = [], 0
         chosen.append(name)
         length += size
     if chosen:
-        yield tuple(chosen), _in(chosen)
+        yield tuple(chosen), any_in("name", chosen)
 
 
-def _in(names: Sequence[str]) -> str:
-    return f"name IN ({','.join(f"'{name}'" for name in names)})"
+def any_in(attribute: str, values: Iterable[str]) -> str:
+    """A filter for what has one of these plain values."""
+    return f"{attribute} IN ({','.join(f"'{value}'" for value in values)})"
 
 
 async def model_pages(client: Client, operation: str, what: str, order: str, *, filter_: str) -> Sequence[Json]:
@@ -69,10 +71,21 @@ async def model_pages(client: Client, operation: str, what: str, order: str, *, 
         query["page_token"] = token
 
 
-async def run_pages(client: Client, experiment_id: str, order: str, *, filter_: str) -> Sequence[Json]:
-    """All runs of an experiment that are not deleted and that a filter finds."""
+async def experiment_pages(client: Client) -> AsyncIterator[Sequence[str]]:
+    """The ids of all experiments that are not deleted, page by page."""
+    body: dict[str, Any] = {"max_results": _EXPERIMENTS_PAGE, "view_type": "ACTIVE_ONLY"}
+    while True:
+        page = await client.post("experiments/search", body)
+        yield [str(experiment["experiment_id"]) for experiment in page.get("experiments", ())]
+        if not (token := page.get("next_page_token")):
+            return
+        body["page_token"] = token
+
+
+async def run_pages(client: Client, experiment_ids: Sequence[str], order: str, *, filter_: str) -> Sequence[Json]:
+    """All runs of these experiments that are not deleted and that a filter finds."""
     found: list[Json] = []
-    body: dict[str, Any] = {"experiment_ids": [experiment_id], "filter": filter_, "max_results": _RUNS_PAGE}
+    body: dict[str, Any] = {"experiment_ids": experiment_ids, "filter": filter_, "max_results": _RUNS_PAGE}
     body |= {"order_by": [order], "run_view_type": "ACTIVE_ONLY"}
     while True:
         page = await client.post("runs/search", body)

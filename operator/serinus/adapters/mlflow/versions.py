@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from serinus.adapters.mlflow.client import Client, Json
-from serinus.adapters.mlflow.failures import ABSENT, EXISTS, INVALID, Failed
+from serinus.adapters.mlflow.failures import ABSENT, CLASHED, EXISTS, INVALID, Failed
 from serinus.adapters.mlflow.search import entries, equal, model_pages, tagged, texts
 from serinus.api.names import KEY_TAG
 from serinus.asks import Absent, EnsureVersion, FindVersions, ModelVersion, ResolveVersion, SetAlias, TagVersion
@@ -68,9 +68,18 @@ async def set_alias(client: Client, ask: SetAlias) -> ModelVersion | Absent:
     if found is None:
         return await missing(client, ResolveVersion(server=ask.server, model=ask.model, version=ask.version))
     if ask.alias not in found.get("aliases", ()):
-        body = {"name": ask.model, "alias": ask.alias, "version": ask.version}
-        await client.post("registered-models/alias", body)
+        await _point(client, {"name": ask.model, "alias": ask.alias, "version": ask.version})
     return version_of(found)
+
+
+async def _point(client: Client, body: Json) -> None:
+    """Set an alias. Of two who make it at the same moment one is refused by the database; now it is there for both."""
+    try:
+        await client.post("registered-models/alias", body)
+    except Failed as failed:
+        if failed.code != CLASHED:
+            raise
+        await client.post("registered-models/alias", body)
 
 
 async def tag(client: Client, ask: TagVersion) -> ModelVersion | Absent:
