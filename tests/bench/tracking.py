@@ -6,6 +6,7 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,24 @@ PORT = 15000
 START_SECONDS = 120.0
 
 
+@dataclass(frozen=True)
+class Server:
+    """One that runs."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
 def mlflow(settings: Settings, uv: str, folder: Path) -> Iterator[str]:
     """The address of an MLflow server with an empty SQLite store, as long as the context is open."""
+    with server(settings, uv, folder, f"sqlite:///{folder}/mlflow.db") as started:
+        yield started.address
+
+
+@contextmanager
+def server(settings: Settings, uv: str, folder: Path, store: str, workers: int = 1) -> Iterator[Server]:
+    """An MLflow server that keeps its runs in this database, as long as the context is open."""
     python = _environment(settings, uv)
     address = f"http://127.0.0.1:{PORT}"
     command = [
@@ -27,19 +43,19 @@ def mlflow(settings: Settings, uv: str, folder: Path) -> Iterator[str]:
         "server",
         "--host=127.0.0.1",
         f"--port={PORT}",
-        "--workers=1",
-        f"--backend-store-uri=sqlite:///{folder}/mlflow.db",
+        f"--workers={workers}",
+        f"--backend-store-uri={store}",
         f"--artifacts-destination={folder}/artifacts",
     ]
     env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with (folder / "mlflow.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=folder)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=folder)
         try:
             processes.wait_until(lambda: _answers(address), START_SECONDS)
-            yield address
+            yield Server(address, process.pid)
         finally:
-            server.terminate()
-            server.wait()
+            process.terminate()
+            process.wait()
 
 
 def post(address: str, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 (whatever MLflow answers)
@@ -53,8 +69,19 @@ def post(address: str, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 
 
 def register(address: str, model: str) -> None:
     """A model with one version, at which the alias champion points."""
+    _register(address, model, source="s3://models/nothing")
+
+
+def register_trained(address: str, model: str, metric: str, value: float) -> None:
+    """Likewise, and the version came out of a run that logged this metric."""
+    run_id = post(address, "runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"]
+    post(address, "runs/log-metric", {"run_id": run_id, "key": metric, "value": value, "timestamp": 1})
+    _register(address, model, source=f"runs:/{run_id}/model", run_id=run_id)
+
+
+def _register(address: str, model: str, **version: str) -> None:
     post(address, "registered-models/create", {"name": model})
-    post(address, "model-versions/create", {"name": model, "source": "s3://models/nothing"})
+    post(address, "model-versions/create", {"name": model, **version})
     post(address, "registered-models/alias", {"name": model, "alias": "champion", "version": "1"})
 
 
