@@ -105,6 +105,10 @@ class Line:
         """Not for elections."""
         raise NotImplementedError
 
+    async def warning(self, ref: Ref, uid: str) -> str:
+        """Not what an elector does."""
+        raise NotImplementedError
+
     async def patch_status(self, ref: Ref, patch: Mapping[str, Any], resource_version: str) -> Manifest:
         """Not for elections."""
         raise NotImplementedError

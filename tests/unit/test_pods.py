@@ -16,7 +16,7 @@ from serinus.objects import Manifest
 from serinus.rollout import manifests as servers
 from serinus.training import manifests as trainers
 from serinus.training import pod
-from tests.unit.fakes import NOON, Json, parsed, resource
+from tests.unit.fakes import Json, parsed, resource
 
 RUN = Run("run-7", "3", "RUNNING")
 ATTEMPT = trainers.Attempt("5f0c1d2e3a", 2, RUN, "trainer:1", "http://mlflow:5000")
@@ -38,7 +38,7 @@ def served(resource: ModelDeployment) -> Manifest:
 
 
 def trained(resource: TrainingJob) -> Manifest:
-    return trainers.children(resource, ATTEMPT, pod.spec(resource, ATTEMPT), NOON)[-1].manifest
+    return trainers.children(resource, ATTEMPT, pod.spec(resource, ATTEMPT))[-1].manifest
 
 
 def pod_of(manifest: Manifest) -> Json:

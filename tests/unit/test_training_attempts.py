@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serinus.api.names import Label
-from serinus.api.trainingjob_status import Attempt
+from serinus.api.trainingjob_status import Attempt, TrainingJobStatus
 from serinus.asks import EndRun
 from serinus.objects import JOB, labels
 from serinus.training import attempts
@@ -129,9 +129,9 @@ def test_what_fails_more_often_than_it_may_has_failed() -> None:
         "Trained": ("False", exceeded),
     }
     assert life.mlflow.statuses() == ["FAILED", "FAILED", "FAILED"]
-    assert life.mlflow.tags_of("run-3")["outcome"] == life.mlflow.tags_of("run-2")["outcome"] == "Failed"
-    again = ["Normal Training", "Normal Retrying"]
-    assert life.events == ["Normal Training", "Warning Error", "Normal Retrying", *again, f"Warning {exceeded}"]
+    assert life.mlflow.tags_of("run-3")["outcome"] == life.mlflow.tags_of("run-2")["outcome"] == "BackoffLimitExceeded"
+    first = ["Normal Training", "Warning Error", "Normal Retrying"]
+    assert life.events == [*first, "Normal Training", f"Warning {exceeded}"]
     life.passes(3600)
     assert len(life.of(JOB)) == 2
 
@@ -189,17 +189,18 @@ def test_what_has_run_for_a_while_waits_no_longer_than_at_first() -> None:
 SECONDS = st.integers(0, 2000)
 
 
-def tried(*lasted: int) -> list[Attempt]:
+def tried(*lasted: int) -> TrainingJobStatus:
     every = enumerate(lasted, start=1)
-    return [Attempt(number=one, started_at=NOON, finished_at=NOON + timedelta(seconds=took)) for one, took in every]
+    made = [Attempt(number=one, started_at=NOON, finished_at=NOON + timedelta(seconds=took)) for one, took in every]
+    return TrainingJobStatus(attempts=tuple(made[-10:]), failures=len(made))
 
 
-@given(st.lists(SECONDS, max_size=30))
+@given(st.lists(SECONDS, min_size=1, max_size=30))
 def test_a_pause_is_never_shorter_than_the_first_or_longer_than_the_longest(lasted: list[int]) -> None:
     assert attempts.FIRST <= attempts.delay(tried(*lasted)) <= attempts.MOST
 
 
-@given(st.lists(SECONDS, max_size=30), st.integers(0, 599))
+@given(st.lists(SECONDS, min_size=1, max_size=30), st.integers(0, 599))
 def test_another_failure_that_comes_soon_never_makes_the_pause_shorter(lasted: list[int], soon: int) -> None:
     assert attempts.delay(tried(*lasted, soon)) >= attempts.delay(tried(*lasted))
 
@@ -320,7 +321,6 @@ def test_while_mlflow_is_away_nothing_is_made_of_a_job_that_was_deleted() -> Non
 
 def test_a_run_that_takes_too_long_is_stopped_and_has_failed() -> None:
     life = training_life(activeDeadlineSeconds=60)
-    assert life.job["spec"]["activeDeadlineSeconds"] == 60
     life.passes(20)
     assert life.run().requeue_after == timedelta(seconds=40)
     life.passes(39)
@@ -337,8 +337,9 @@ def test_all_attempts_together_have_until_the_deadline() -> None:
     life.fails()
     life.run()
     life.begins_again()
-    assert life.job["spec"]["activeDeadlineSeconds"] == 60
-    life.passes(60)
+    life.passes(59)
+    assert life.status["phase"] == "Running"
+    life.passes(1)
     assert (life.status["phase"], life.attempt["reason"]) == ("Failed", "DeadlineExceeded")
 
 
@@ -361,6 +362,28 @@ def test_a_deadline_that_is_shortened_counts_at_once() -> None:
     waiting.edit(activeDeadlineSeconds=5)
     waiting.run()
     assert (waiting.status["phase"], waiting.conditions()["Failed"]) == ("Failed", ("True", "DeadlineExceeded"))
+
+
+def test_a_deadline_that_is_extended_counts_at_once() -> None:
+    life = training_life(activeDeadlineSeconds=60)
+    life.passes(50)
+    life.edit(activeDeadlineSeconds=3600)
+    life.run()
+    life.passes(3000)
+    assert (life.status["phase"], life.status["attempt"]) == ("Running", 1)
+
+
+def test_while_it_is_suspended_no_time_passes() -> None:
+    life = training_life(activeDeadlineSeconds=60)
+    life.edit(suspend=True)
+    life.run()
+    life.pods_end()
+    life.passes(3600)
+    life.edit(suspend=False)
+    life.run()
+    life.start()
+    life.run()
+    assert life.status["phase"] == "Running"
 
 
 def test_work_that_is_done_is_not_lost_to_the_deadline() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from serinus.asks import Run
 from serinus.objects import Manifest
 from serinus.plan import Defaults
 from serinus.training import manifests, pod
-from tests.unit.fakes import NOON, Json, parsed, resource
+from tests.unit.fakes import Json, parsed, resource
 
 RUN = Run("run-7", "3", "RUNNING")
 ATTEMPT = manifests.Attempt("5f0c1d2e3a", 2, RUN, "trainer:1", "http://mlflow:5000", "fetch:1")
@@ -27,7 +26,7 @@ def job(**spec: Json) -> TrainingJob:
 def children(attempt: manifests.Attempt = ATTEMPT, **spec: Json) -> list[Manifest]:
     """What an attempt needs, in the order in which it is made."""
     made = job(**spec)
-    return [one.manifest for one in manifests.children(made, attempt, pod.spec(made, attempt), NOON)]
+    return [one.manifest for one in manifests.children(made, attempt, pod.spec(made, attempt))]
 
 
 def job_of(**spec: Json) -> Manifest:
@@ -182,11 +181,8 @@ def test_a_job_is_one_attempt_whatever_the_limit_is() -> None:
     assert "completionMode" not in spec
 
 
-@pytest.mark.parametrize(("left", "seconds"), [(60, 60), (0.2, 1), (-5, 1)])
-def test_a_job_has_what_is_left_until_the_deadline(left: float, seconds: int) -> None:
-    late = manifests.Attempt("5f0c1d2e3a", 2, RUN, "t", "http://mlflow:5000", deadline=NOON + timedelta(seconds=left))
-    assert children(late)[-1]["spec"]["activeDeadlineSeconds"] == seconds
-    assert "activeDeadlineSeconds" not in job_of()["spec"]
+def test_the_deadline_is_of_all_attempts_together_and_not_of_a_job() -> None:
+    assert "activeDeadlineSeconds" not in children(activeDeadlineSeconds=60)[-1]["spec"]
 
 
 def test_what_the_container_says_last_is_kept_where_it_failed() -> None:

@@ -1,5 +1,6 @@
 """What a training run reads: its code, its parameters and its data."""
 
+import json
 import re
 from collections.abc import Mapping
 from itertools import pairwise
@@ -92,8 +93,10 @@ def _well_named(parameters: dict[str, object]) -> dict[str, object]:
     same = [pair for pair in pairwise(names) if variable(pair[0]) == variable(pair[1])]
     if same:
         raise broken(f"{' and '.join(same[0])} would be the same environment variable: rename one of them")
-    if (size := sum(len(name) + len(str(value)) for name, value in parameters.items())) > PARAMETERS_LENGTH:
-        raise broken(f"all parameters together have {size} characters, and {PARAMETERS_LENGTH} at most: use an input")
+    if (size := len(json.dumps(parameters))) > PARAMETERS_LENGTH:
+        raise broken(
+            f"all parameters together take {size} bytes as JSON, and {PARAMETERS_LENGTH} at most: use an input"
+        )
     return parameters
 
 

@@ -18,7 +18,10 @@ def answered(step: Step) -> Plan | None:
         return None
     if isinstance(action, Invalid):
         text = next(iter(action.problems)).message
-        return None if last and last.message == text else _answer(step, Action(Verb.RETRY, "?"), text)
+        # The id of the last one that was understood stays: it is not executed again when it comes back.
+        return (
+            None if last and last.message == text else _answer(step, Action(Verb.RETRY, last.id if last else "?"), text)
+        )
     if last is not None and last.id == action.id:
         return None
     if action.verb != Verb.RETRY:

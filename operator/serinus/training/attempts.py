@@ -1,6 +1,5 @@
 """Attempts: whether there is another one after a failure, and when."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -46,7 +45,7 @@ def after(spec: TrainingJobSpec, status: TrainingJobStatus) -> Again | Over:
         attempts = f"{status.failures} attempt{'s' if status.failures > 1 else ''} failed"
         words = f"{attempts}, and backoffLimit is {spec.backoff_limit}; the last: {last.message}"
         return Over(End(ok=False, reason=Reason.BACKOFF_LIMIT_EXCEEDED, message=words))
-    at = (last.finished_at or _LONG_AGO) + delay(status.attempts)
+    at = (last.finished_at or _LONG_AGO) + delay(status)
     deadline = deadline_of(spec, status)
     if deadline is not None and at >= deadline:
         return Over(late(f"{_past(spec)}, before another attempt; the last: {last.message}"))
@@ -66,9 +65,16 @@ def overdue(spec: TrainingJobSpec, status: TrainingJobStatus, now: datetime) -> 
     return late(_past(spec)) if deadline is not None and now >= deadline else None
 
 
-def delay(attempts: Sequence[Attempt]) -> timedelta:
-    """How long to wait after the last of these: twice as long after each one that failed soon."""
-    soon = len(list(takewhile(_was_short, reversed(attempts))))
+def delay(status: TrainingJobStatus) -> timedelta:
+    """How long to wait after the last attempt: twice as long after each one of its kind that ended soon.
+
+    What counts is counted since it was last asked for a retry.
+    """
+    last = status.attempts[-1]
+    if not _was_short(last):
+        return FIRST
+    alike = len(list(takewhile(lambda one: _was_short(one) and one.counted == last.counted, reversed(status.attempts))))
+    soon = min(alike, status.failures) if last.counted else alike
     return min(FIRST * int(2 ** max(soon - 1, 0)), MOST)
 
 

@@ -43,7 +43,9 @@ def record(step: Step, attempt: Attempt, end: End) -> Plan:
         "broken_expectations": end.broken,
     }
     message = f"attempt {attempt.number} failed: {end.message}"
-    said = (*progressing(Reason.RETRYING, message), *_why(end), step.reachable())
+    is_last = isinstance(attempts.after(step.job.spec, updated(step.status, **changes)), Over)
+    reason = Reason.EVALUATING if is_last else Reason.RETRYING
+    said = (*progressing(reason, message), *_why(end), step.reachable())
     job = step.job_of(attempt.number)
     # Beyond its time, or on a node that is lost: the Job itself would go on.
     stops = (step.deletion(JOB, job),) if job is not None and not ends.is_over(job) else ()
@@ -72,24 +74,24 @@ def _of_failure(step: Step, attempt: Attempt) -> dict[str, str]:
     }
 
 
-def parent_order(step: Step, run: RunStatus, attempt: Attempt, end: RunEnd) -> tuple[EndRun, ...]:
+def parent_order(step: Step, run: RunStatus, attempt: Attempt, end: RunEnd, outcome: str) -> tuple[EndRun, ...]:
     """The run that has the attempts' runs below it ends as the last of them does; none where there is only one."""
     if attempt.run_id in {"", run.id}:
         return ()
     told = {ends.REASON_TAG: attempt.reason, f"{names.TAG_PREFIX}result": attempt.run_id}
-    told[ends.OUTCOME_TAG] = "" if end == "FINISHED" else "Failed"
-    known = pairs({key: value for key, value in told.items() if value})
+    told[ends.OUTCOME_TAG] = outcome
+    known = pairs(told)
     return (EndRun(server=step.server, run_id=run.id, end=end, tags=known),)
 
 
 def plan(step: Step, run: RunStatus, attempt: Attempt) -> Plan | None:
     """Close the run; then the failure of the whole, or a pause before the next attempt. None: it is time for that."""
     after = attempts.after(step.job.spec, step.status)
-    over = isinstance(after, Over)
+    outcome = after.end.reason if isinstance(after, Over) else ""
     resolved = step.status.resolved or ResolvedRun()
-    wanted = [*orders(step, attempt, resolved, "FAILED", "Failed" if over else "")]
-    if over:
-        wanted += parent_order(step, run, attempt, "FAILED")
+    wanted = [*orders(step, attempt, resolved, "FAILED", outcome)]
+    if outcome:
+        wanted += parent_order(step, run, attempt, "FAILED", outcome)
     for answer in [step.ask(order) for order in wanted]:
         if not isinstance(answer, Known):
             return step.wait(answer, Reason.RETRYING, "closing the run in MLflow")

@@ -91,7 +91,8 @@ class _Lifecycle(Step):
         return [*jobs, *(one for one in pods if ends.is_live(one, self.facts.now))]
 
     def _stopping(self, stale: list[Manifest]) -> Plan:
-        message = f"stopping what runs for an earlier spec: {', '.join(one['metadata']['name'] for one in stale)}"
+        why = "because it is suspended" if self.must_rest else "for an earlier spec"
+        message = f"stopping what runs {why}: {', '.join(one['metadata']['name'] for one in stale)}"
         jobs = tuple(self.deletion(JOB, one) for one in stale if one["kind"] == JOB.kind)
         made = self.say("Pending", progressing(Reason.STOPPING, message), delete=jobs)
         # Of a pod that is lost with its node nothing is heard.

@@ -2,8 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
-from math import ceil
 from typing import Any, Final
 
 from serinus import pods
@@ -33,7 +31,6 @@ class Attempt:
     tracking_uri: str
     helper_image: str = ""
     commit: str = ""
-    deadline: datetime | None = None
 
 
 def labels(job: TrainingJob, revision: str) -> dict[str, str]:
@@ -51,18 +48,21 @@ def shared_name(job: TrainingJob, revision: str) -> str:
     return pods.child_name(job.metadata.name, revision)
 
 
-def children(job: TrainingJob, attempt: Attempt, template: Manifest, now: datetime) -> tuple[Apply, ...]:
+def children(job: TrainingJob, attempt: Attempt, template: Manifest) -> tuple[Apply, ...]:
     """What an attempt needs, in the order in which it is made."""
     shared = []
     if job.spec.checkpoints is not None:
         shared.append(Apply(PVC, _claim(job, attempt.revision), once=True))
     if job.spec.workers > 1:
         shared.append(Apply(SERVICE, _service(job, attempt.revision)))
-    return (*shared, Apply(JOB, _job(job, attempt, template, now), once=True))
+    return (*shared, Apply(JOB, _job(job, attempt, template), once=True))
 
 
-def _job(job: TrainingJob, attempt: Attempt, template: Manifest, now: datetime) -> Manifest:
-    """One attempt: a pod that fails ends it, and is not replaced."""
+def _job(job: TrainingJob, attempt: Attempt, template: Manifest) -> Manifest:
+    """One attempt: a pod that fails ends it, and is not replaced.
+
+    The deadline is not in it: it is of all attempts together, and may be changed while one of them runs.
+    """
     told = {**labels(job, attempt.revision), Label.ATTEMPT: str(attempt.number)}
     spec: dict[str, Any] = {
         "backoffLimit": 0,
@@ -73,8 +73,6 @@ def _job(job: TrainingJob, attempt: Attempt, template: Manifest, now: datetime) 
     }
     if job.spec.workers > 1:
         spec["completionMode"] = "Indexed"
-    if attempt.deadline is not None:
-        spec["activeDeadlineSeconds"] = max(ceil((attempt.deadline - now).total_seconds()), 1)
     if job.spec.queue:
         spec["suspend"] = True
         told = {**told, QUEUE_LABEL: job.spec.queue}

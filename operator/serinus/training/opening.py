@@ -22,6 +22,7 @@ from serinus.training.step import Step, attempt_of
 UID_TAG = f"{names.TAG_PREFIX}uid"
 REVISION_TAG = f"{names.TAG_PREFIX}revision"
 ATTEMPT_TAG = f"{names.TAG_PREFIX}attempt"
+COMMIT_TAG = f"{names.TAG_PREFIX}commit"
 
 # The number of an attempt that was asked for when only the runs know those before it.
 UNKNOWN = 0
@@ -71,7 +72,7 @@ def begun(step: Step, number: int, runs: Sequence[Run] = ()) -> Plan:
         "run": opened,
         "attempt": number,
         "attempts": step.attempts_with(attempt),
-        "resolved": _resolved(step),
+        "resolved": _resolved(step, runs),
         "progress": None,
     }
     job = step.job_of(number)
@@ -121,7 +122,7 @@ def _after(step: Step, run: Run, number: int, mine: Sequence[Run]) -> Plan:
     """The last attempt is over, and nothing but its run is left."""
     above = next((one for one in mine if _number(one) == PARENT), run)
     whole = RunStatus(id=above.id, experiment_id=above.experiment_id, url=_url(step, above))
-    known = {"run": whole, "attempt": number, "resolved": _resolved(step)}
+    known = {"run": whole, "attempt": number, "resolved": _resolved(step, mine)}
     if run.status == "FINISHED":
         attempt = step.attempt(number, RunStatus(id=run.id))
         return outcome.plan(step, whole, updated(attempt, run_id=run.id), known)
@@ -165,7 +166,7 @@ def _suspended(step: Step) -> Plan:
         else one
         for one in step.status.attempts
     )
-    changes = {"run": None, "attempt": None, "attempts": cut, "progress": None}
+    changes = {"run": None, "attempt": None, "attempts": cut, "progress": None, "started_at": None}
     return step.say("Suspended", (*said, suspended, step.reachable()), changes=changes)
 
 
@@ -194,10 +195,11 @@ def _ensure(step: Step, attempt: int, parent: str = "") -> EnsureRun:
     )
 
 
-def _resolved(step: Step) -> ResolvedRun:
+def _resolved(step: Step, runs: Iterable[Run]) -> ResolvedRun:
     """What was resolved for this revision; later attempts use what the first one found."""
     known = step.status.resolved or ResolvedRun()
-    return updated(known, image=step.image, tracking_uri=step.server.uri, experiment=step.experiment)
+    commit = known.commit or next((run.tags[COMMIT_TAG] for run in runs if COMMIT_TAG in run.tags), "")
+    return updated(known, image=step.image, tracking_uri=step.server.uri, experiment=step.experiment, commit=commit)
 
 
 def _url(step: Step, run: Run, parent: str = "") -> str:

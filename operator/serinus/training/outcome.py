@@ -77,7 +77,7 @@ class _Outcome:
     def plan(self) -> Plan:
         """The run is closed with its true end first, and the one above it."""
         close = closing.orders(self.step, self.attempt, self.resolved, "FINISHED")
-        above = closing.parent_order(self.step, self.whole, self.attempt, "FINISHED")
+        above = closing.parent_order(self.step, self.whole, self.attempt, "FINISHED", Reason.SUCCEEDED)
         closed: Run | Absent = self.run
         for order in (*close, *above):
             answer = self.step.ask(order)

@@ -140,7 +140,6 @@ class _Running:
 
     def _children(self) -> tuple[Apply, ...]:
         step = self.step
-        status = updated(step.status, **{key: value for key, value in self.changes.items() if key == "started_at"})
         wanted = manifests.Attempt(
             revision=step.revision,
             number=self.attempt.number,
@@ -149,9 +148,8 @@ class _Running:
             tracking_uri=step.server.uri,
             helper_image=step.defaults.trainer_image,
             commit=self._resolved().commit,
-            deadline=attempts.deadline_of(step.job.spec, status) or step.deadline_from_now(),
         )
-        return manifests.children(step.job, wanted, pod.spec(step.job, wanted), step.facts.now)
+        return manifests.children(step.job, wanted, pod.spec(step.job, wanted))
 
     def _name(self) -> str:
         return manifests.job_name(self.step.job, self.step.revision, self.attempt.number)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from serinus import objects
@@ -79,11 +79,6 @@ class Step:
     def deletion(self, kind: ObjectKind, child: Manifest) -> Delete:
         """This very child goes."""
         return Delete(objects.ref_of(kind, child), objects.uid(child))
-
-    def deadline_from_now(self) -> datetime | None:
-        """When the run's time would be over if it started now."""
-        seconds = self.job.spec.active_deadline_seconds
-        return None if seconds is None else self.facts.now + timedelta(seconds=seconds)
 
     def data_valid(self, resolved: ResolvedRun) -> tuple[Said, ...]:
         """What is said of inputs that were read."""

@@ -1,4 +1,4 @@
-"""A proxy between the operator and one of its servers: it holds chosen requests, before or after the server saw them."""
+"""A proxy before one of the operator's servers: it holds chosen requests, before or after the server has seen them."""
 
 import json
 import ssl
@@ -75,11 +75,11 @@ class Proxy(ThreadingHTTPServer):
     @contextmanager
     def holding(self, *holds: Hold) -> Iterator[None]:
         """These are held as long as the context is open; then nobody waits for them any more."""
-        self._holds = holds
+        self._holds += holds
         try:
             yield
         finally:
-            self._holds = ()
+            self._holds = tuple(hold for hold in self._holds if hold not in holds)
             for hold in holds:
                 hold.over.set()
 
@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass  # noqa: N815 (so the base class wants them)
 
 
 @contextmanager

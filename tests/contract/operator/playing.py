@@ -1,4 +1,4 @@
-"""What no node and no code does here: pods that no scheduler takes are started, log to their run and end, as they say."""
+"""What no node and no code does here: pods that no scheduler takes are started, log to their run, and end."""
 
 import http.client
 import json
@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.bench.api import Api
+from tests.cluster.cluster import Cluster
 from tests.contract.mlflow.rest import Rest
 
 METRIC = "val_f1"
@@ -44,7 +45,7 @@ class Player:
         main = pod["spec"]["containers"][0]
         self.played[pod["metadata"]["labels"]["serinus.dev/training-job"]] += 1
         self._say(pod, "Running", {"running": {"startedAt": _now()}})
-        if main["args"] == [FAILS, "1"]:
+        if main.get("args") == [FAILS, "1"]:
             self._say(pod, "Failed", {"terminated": {"exitCode": 3, "reason": "Error", "finishedAt": _now()}})
             return
         self._log({one["name"]: one.get("value", "") for one in main["env"]})
@@ -84,6 +85,11 @@ def playing(api: Api, namespace: str, mlflow: Rest) -> Iterator[Player]:
         watch.sock.shutdown(2)
         thread.join()
         watch.close()
+
+
+def api_of(cluster: Cluster) -> Api:
+    """The way to its API server."""
+    return Api(cluster.layout.server, cluster.layout.keys)
 
 
 def connect(api: Api) -> http.client.HTTPSConnection:

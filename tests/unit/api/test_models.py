@@ -76,7 +76,7 @@ WRONG = [
     (
         put(JOB, "spec.parameters", {f"p{number}": "x" * 6000 for number in range(11)}),
         "spec.parameters",
-        "all parameters together have 66023 characters, and 65536 at most: use an input",
+        "all parameters together take 66111 bytes as JSON, and 65536 at most: use an input",
     ),
     (put(JOB, "spec.checkpoints.storageClass", "Not A Name"), "spec.checkpoints.storageClass", "should match pattern"),
     (put(JOB, "spec.args", ["$(params.deep)"]), "spec", "$(params.deep), which is unknown: parameters has no"),
