@@ -58,6 +58,8 @@ class FindRuns(RegistryAsk[tuple[Run, ...]]):
 class FindModel(RegistryAsk[LoggedModel | Absent]):
     """What a run logged under this name or path: the last one, if there are several. `Absent` says what there is.
 
+    Whether the run itself is still there is not looked at where there is a model.
+
     `since` makes it another ask, whose answer is not older than that.
     """
 

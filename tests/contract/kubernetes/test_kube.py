@@ -9,7 +9,7 @@ import pytest
 
 from serinus.adapters.kubernetes.kube import AioKube
 from serinus.api.modeldeployment import ModelDeployment
-from serinus.objects import DEPLOYMENT, Manifest, Ref, kind_of, ref_of, uid, version
+from serinus.objects import DEPLOYMENT, EVENT, Manifest, Ref, kind_of, ref_of, uid, version
 from serinus.ports import Conflict, Missing, Refused
 from tests.contract.kubernetes.connections import CONFIG_MAP, config_map, kube
 
@@ -188,6 +188,34 @@ def test_patch_status_is_tied_to_a_version(tell: Tell, namespace: str) -> None:
             await adapter.patch_status(ref, {"observedGeneration": 2}, str(version(stored)))
 
     tell(story)
+
+
+def test_the_newest_warning_about_this_very_object_is_told(tell: Tell, namespace: str) -> None:
+    async def story(adapter: AioKube) -> None:
+        one = await adapter.apply(CONFIG_MAP, config_map(namespace))
+        assert await adapter.warning(ref_of(CONFIG_MAP, one), uid(one)) == ""
+        told = (("Warning", "FailedCreate", 1), ("Warning", "FailedMount", 3), ("Normal", "Pulled", 5))
+        for kind, reason, second in told:
+            await adapter.create(EVENT, _event(one, kind, reason, second))
+        assert await adapter.warning(ref_of(CONFIG_MAP, one), uid(one)) == "FailedMount: secret is not there"
+        assert await adapter.warning(ref_of(CONFIG_MAP, one), "another-uid") == ""
+
+    tell(story)
+
+
+def _event(about: Manifest, kind: str, reason: str, second: int) -> Manifest:
+    metadata = about["metadata"]
+    involved = {"kind": "ConfigMap", "name": metadata["name"], "namespace": metadata["namespace"], "uid": uid(about)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"event-{second}", "namespace": metadata["namespace"]},
+        "involvedObject": involved,
+        "type": kind,
+        "reason": reason,
+        "message": "secret\nis  not there",
+        "lastTimestamp": f"2026-01-01T12:00:0{second}Z",
+    }
 
 
 def test_a_large_object_survives(tell: Tell, namespace: str) -> None:

@@ -9,7 +9,19 @@ import pytest
 from aiohttp import web
 
 from serinus.adapters.mlflow import Limits
-from serinus.asks import EnsureRun, Known, ReadRun, RegistryAsk, ResolveVersion, Run, Server, Trouble, TroubleKind
+from serinus.asks import (
+    EnsureRun,
+    Known,
+    ModelVersion,
+    ReadRun,
+    RegistryAsk,
+    ResolveVersion,
+    Run,
+    Server,
+    SetAlias,
+    Trouble,
+    TroubleKind,
+)
 from tests.contract.mlflow import proxy
 from tests.contract.mlflow.desk import Desk
 from tests.contract.mlflow.rest import Rest
@@ -132,6 +144,27 @@ def test_a_run_is_completed_after_an_outage_in_between(desk: Desk, mlflow: Rest,
     found = mlflow.runs(run.experiment_id)
     assert [one["info"]["run_id"] for one in found] == [run.id]
     assert found[0]["data"]["params"] == [{"key": "depth", "value": "7"}]
+
+
+def test_an_alias_that_two_make_at_the_same_moment_is_made_by_both(desk: Desk, mlflow: Rest, name: str) -> None:
+    mlflow.model(name)
+    clash = proxy.always(400, '{"error_code": "BAD_REQUEST", "message": "UNIQUE constraint"}', "application/json")
+    refusals = iter([clash])
+
+    def refusal(request: web.Request) -> web.Response | None:
+        is_set = request.method == "POST" and request.path.endswith("registered-models/alias")
+        refused = next(refusals, None) if is_set else None
+        return refused(request) if refused else None
+
+    async def story() -> object:
+        async with proxy.forwarding(mlflow.address, refusal) as address:
+            at = replace(desk, server=Server(address))
+            return (await at.answers(SetAlias(server=at.server, model=name, alias="champion", version="1")))[0]
+
+    assert isinstance(asyncio.run(story()), ModelVersion)
+    found = desk.ask(ResolveVersion(server=desk.server, model=name, alias="champion"))
+    assert isinstance(found, ModelVersion)
+    assert found.version == "1"
 
 
 def test_one_trouble_is_not_that_of_others(desk: Desk, mlflow: Rest, name: str) -> None:
