@@ -32,7 +32,9 @@ def test_api_takes_it_and_knows_every_field(raw: dict[str, Any]) -> None:
     assert said["spec"] == raw["spec"], "what the models do not know is lost"
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent for path in EXAMPLES.rglob("kustomization.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in EXAMPLES.rglob("kustomization.yaml")), ids=lambda path: path.name
+)
 def test_kustomization_names_files_that_are_there(folder: Path) -> None:
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
     generated = [file for one in kustomization.get("configMapGenerator", ()) for file in one["files"]]

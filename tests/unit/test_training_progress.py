@@ -60,6 +60,7 @@ def test_what_was_logged_is_told_the_metrics_of_the_gate_first() -> None:
         ],
         "at": "2026-01-01T12:00:20Z",
     }
+    assert life.status["message"] == "attempt 1 of run run-1 is training, 40 %, step 7"
 
 
 def test_what_has_not_changed_is_not_written_again() -> None:

@@ -267,6 +267,8 @@ class TrainingJob(Resource):
             PrinterColumn("Version", ".status.registered.version"),
             PrinterColumn("Run", ".status.run.id"),
             AGE,
+            PrinterColumn("Progress", ".status.progress.percent", type="number", wide=True),
+            PrinterColumn("Step", ".status.progress.step", type="integer", wide=True),
             PrinterColumn("Message", ".status.message", wide=True),
         ),
     )

@@ -104,7 +104,9 @@ class _Running:
         return max((made or now) + SLOW - now, timedelta())
 
     def _training(self) -> tuple[Said, ...]:
-        message = f"attempt {self.attempt.number} of run {self.run.id} is training"
+        seen = self.changes.get("progress") or self.step.status.progress
+        far = _words(seen) if isinstance(seen, Progress) else ""
+        message = f"attempt {self.attempt.number} of run {self.run.id} is training{far}"
         return progressing(Reason.TRAINING, message)
 
     def _data_valid(self) -> tuple[Said, ...]:
@@ -180,6 +182,13 @@ def progress_of(seen: Seen, gate: Sequence[str], before: Progress | None, now: o
     fresh = Progress.model_validate({"percent": percent, "step": seen.step, "metrics": metrics, "at": now})
     unchanged = before is not None and updated(fresh, at=before.at) == before
     return before if unchanged else fresh
+
+
+def _words(progress: Progress) -> str:
+    """How far it is, behind what is said of the attempt."""
+    done = [f"{progress.percent:g} %"] if progress.percent is not None else []
+    done += [f"step {progress.step}"] if progress.step is not None else []
+    return "".join(f", {part}" for part in done)
 
 
 def _percent(value: float | None) -> float | None:
