@@ -72,11 +72,14 @@ def transitions(before: Sequence[Condition], after: Sequence[Condition]) -> tupl
     What is only on the way to something is not told, nor that nothing serves before anything has served.
     """
     told = {(one.type, one.status, one.reason) for one in before}
+    # A failure is first said of the attempt and then, in the same words, of the whole.
+    warned = {(one.reason, one.message) for one in before if _severity(one) == "Warning"}
     types = {one.type for one in before}
     fresh = [
         one
         for one in after
         if (one.type, one.status, one.reason) not in told
+        and (one.reason, one.message) not in warned
         and one.reason not in _QUIET
         and not (one.type == ConditionType.AVAILABLE and one.type not in types)
     ]

@@ -111,7 +111,7 @@ class Lab:
             "order_by": ["start_time ASC"],
             "max_results": 1000,
         }
-        return [_run(one) for one in self.post("runs/search", body).get("runs", ())]
+        return [run_of(one) for one in self.post("runs/search", body).get("runs", ())]
 
     def runs_of(self, name: str) -> list[Run]:
         """The runs of a TrainingJob that is there, oldest first."""
@@ -124,7 +124,7 @@ class Lab:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 (whatever MLflow answers)
         """What MLflow's REST API answers to a POST."""
-        with _forwarded(self.kubectl) as address:
+        with forwarded(self.kubectl, NAMESPACE, f"{RELEASE}-mlflow") as address:
             headers = {"Content-Type": "application/json"}
             url = f"{address}/api/2.0/mlflow/{path}"
             request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 (our own forward)
@@ -158,10 +158,10 @@ def message(status: Mapping[str, Any], kind: str) -> str:
 
 
 @contextmanager
-def _forwarded(kubectl: Kubectl) -> Iterator[str]:
-    """Where MLflow answers on this machine, as long as the context is open."""
+def forwarded(kubectl: Kubectl, namespace: str, service: str) -> Iterator[str]:
+    """Where an MLflow answers on this machine, as long as the context is open."""
     words = (f"--kubeconfig={kubectl.kubeconfig}",) if kubectl.kubeconfig else ()
-    what = ("port-forward", "-n", NAMESPACE, f"service/{RELEASE}-mlflow", ":5000")
+    what = ("port-forward", "-n", namespace, f"service/{service}", ":5000")
     with subprocess.Popen([kubectl.program, *words, *what], stdout=subprocess.PIPE, text=True) as forward:
         try:
             line = forward.stdout.readline() if forward.stdout is not None else ""
@@ -170,7 +170,8 @@ def _forwarded(kubectl: Kubectl) -> Iterator[str]:
             forward.terminate()
 
 
-def _run(found: Mapping[str, Any]) -> Run:
+def run_of(found: Mapping[str, Any]) -> Run:
+    """A run, of what MLflow answers."""
     info, data = found["info"], found["data"]
     return Run(
         info["run_id"],

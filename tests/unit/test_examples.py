@@ -38,8 +38,10 @@ def test_api_takes_it_and_knows_every_field(raw: dict[str, Any]) -> None:
 def test_kustomization_names_files_that_are_there(folder: Path) -> None:
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
     generated = [file for one in kustomization.get("configMapGenerator", ()) for file in one["files"]]
-    for file in (*kustomization["resources"], *kustomization.get("configurations", ()), *generated):
+    for file in (*kustomization["resources"], *generated):
         assert (folder / file).is_file()
+    for component in kustomization.get("components", ()):
+        assert (folder / component / "kustomization.yaml").is_file()
 
 
 def test_digests_are_those_of_the_data_beside_them() -> None:

@@ -97,6 +97,15 @@ def test_a_transition_is_told_once_in_the_words_that_say_most() -> None:
     assert told(after, after) == []
 
 
+def test_what_was_warned_of_is_not_told_again_by_another_condition() -> None:
+    attempt = Said(ConditionType.TRAINED, "False", Reason.INPUT_UNREADABLE, "no such file")
+    whole = Said(ConditionType.FAILED, "True", Reason.INPUT_UNREADABLE, "no such file")
+    before = said(*progressing(Reason.RETRYING, "no such file"), attempt)
+    assert told((), before) == [("Warning", "InputUnreadable")]
+    assert told(before, said(*stalled(Reason.INPUT_UNREADABLE, "no such file"), whole, before=before)) == []
+    assert told(said(attempt), said(whole, *stalled(Reason.INPUT_UNREADABLE, "gone"), before=said(attempt))) != []
+
+
 def test_other_words_for_the_same_are_no_transition() -> None:
     assert told(said(UNREACHABLE), said(Said(UNREACHABLE.type, "False", UNREACHABLE.reason, "other words"))) == []
 

@@ -8,7 +8,7 @@ from serinus.api.scalars import timestamp
 from serinus.asks import ReadWarning
 from serinus.plan import Plan
 from tests.unit.fakes import Json
-from tests.unit.training_life import Life
+from tests.unit.training_life import Life, ended
 
 
 def test_it_is_running_when_a_pod_runs_and_not_before() -> None:
@@ -44,6 +44,16 @@ def test_while_code_and_inputs_are_fetched_it_is_starting() -> None:
     life.put_pod("Pending", initContainerStatuses=[{"name": "serinus-fetch", "state": {"running": {}}}])
     life.run()
     assert (life.status["phase"], life.status["message"]) == ("Pending", "attempt 1 fetches its code and its inputs")
+
+
+def test_what_failed_while_it_fetched_was_never_training() -> None:
+    life = Life(inputs=[{"name": "train", "uri": "s3://data/a", "mountPath": "/data/a"}])
+    life.run()
+    life.put_pod("Failed", initContainerStatuses=[ended("serinus-fetch", 1, "")])
+    life.run()
+    assert (life.status["phase"], life.conditions()["Reconciling"]) == ("Pending", ("True", "Starting"))
+    assert "startedAt" not in life.status
+    assert life.events == []
 
 
 @pytest.mark.parametrize("which", ["containerStatuses", "initContainerStatuses"])

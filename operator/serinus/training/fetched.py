@@ -40,6 +40,11 @@ class Fetched:
     inputs: tuple[ResolvedInput, ...] = ()
 
 
+def failed(status: Manifest) -> bool:
+    """Whether this container has failed, whatever it could still say. Of a pod's status."""
+    return bool(_terminated(status).get("exitCode"))
+
+
 def failure(pod: Manifest) -> Failure | None:
     """Why it failed, if it is this container that failed and it could still say so. Of a pod's status."""
     state = _terminated(pod)

@@ -19,7 +19,7 @@ from serinus.plan import Defaults, Facts, Plan
 from serinus.progress import Said, progressing, stalled, updated
 from serinus.training import actions, attempts, closing, ends, opening, outcome, pod, running
 from serinus.training.ends import End
-from serinus.training.step import Step
+from serinus.training.step import Step, attempt_of
 
 
 def plan(job: TrainingJob, facts: Facts, defaults: Defaults) -> Plan:
@@ -107,6 +107,8 @@ class _Lifecycle(Step):
         """It goes on, or it has ended: well, and the outcome is drawn, or badly, and there is another or none."""
         if not attempt.run_id:
             return opening.begun(self, attempt.number)
+        if (later := self._later_than(attempt)) is not None:
+            return opening.begun(self, later)
         if attempt.finished_at is not None and attempt.reason != Reason.COMPLETED:
             return closing.plan(self, run, attempt) or self._another(attempt)
         end = self._end(attempt)
@@ -116,6 +118,11 @@ class _Lifecycle(Step):
             return outcome.plan(self, run, attempt, {}) if end.ok else closing.record(self, attempt, end)
         made = running.plan(self, run, attempt, {})
         return replace(made, requeue_after=min(end, made.requeue_after or end)) if end is not None else made
+
+    def _later_than(self, attempt: Attempt) -> int | None:
+        """An attempt that was begun and could not be written down any more: only its Job tells of it."""
+        numbers = (attempt_of(one) for one in self.facts.of(JOB) if self.is_mine(one))
+        return max((number for number in numbers if number > attempt.number), default=None)
 
     def _end(self, attempt: Attempt) -> End | timedelta | Plan | None:
         """How it ended, if it has; after how long that is to be looked at again."""

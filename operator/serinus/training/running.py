@@ -198,7 +198,9 @@ def _percent(value: float | None) -> float | None:
 
 
 def _started(pods: Sequence[Manifest]) -> bool:
-    return any(one.get("status", {}).get("phase") not in {None, "", "Pending"} for one in pods)
+    """Whether any has come to the user's container: one that failed while it fetched has not."""
+    statuses = [one.get("status", {}) for one in pods]
+    return any(one.get("phase") not in {None, "", "Pending"} and not fetched.failed(one) for one in statuses)
 
 
 def _is_fetching(one: Manifest) -> bool:

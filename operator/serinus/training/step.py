@@ -43,8 +43,11 @@ class Step:
         return next((one for one in self.facts.of(JOB) if self._is_of(one, attempt)), None)
 
     def pods_of(self, attempt: int) -> tuple[Manifest, ...]:
-        """The pods of an attempt of this revision."""
-        return tuple(one for one in self.facts.of(POD) if self._is_of(one, attempt))
+        """The pods of an attempt of this revision; where its Job is known, no predecessor's with the same labels."""
+        job = self.job_of(attempt)
+        owners = None if job is None else {objects.uid(job), ""}
+        pods = (one for one in self.facts.of(POD) if self._is_of(one, attempt))
+        return tuple(one for one in pods if owners is None or objects.controller(one) in owners)
 
     def _is_of(self, one: Manifest, attempt: int) -> bool:
         return self.is_mine(one) and attempt_of(one) == attempt
