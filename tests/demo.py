@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from tests import platform
 from tests.cluster import processes, settings, target
@@ -14,6 +16,9 @@ from tests.platform import EXAMPLES, Platform
 NAMESPACE = "ml"
 NAME = "breast-cancer"
 SECONDS = 600
+# What the spec of the example sets, and what its code logs.
+PARAMETERS = ("seeds", "strength")
+METRICS = {"val_f1": "the mean over the seeds", "seed_f1": "of the last seed", "training_score": "of the model itself"}
 
 
 def main() -> int:
@@ -33,6 +38,11 @@ def _tell(where: Target) -> None:
     platform.create_namespace(where, NAMESPACE)
     kubectl("apply", "-n", NAMESPACE, "-k", str(EXAMPLES / "quickstart"))
     _follow(kubectl, f"trainingjob/{NAME}", "Complete")
+    status = kubectl.get(f"trainingjob/{NAME}", "-n", NAMESPACE)["status"]
+    if status["phase"] != "Succeeded":
+        raise ClusterError(
+            f"the TrainingJob is {status['phase']}: {status['message']}", remedy="look at its metrics in MLflow"
+        )
     _follow(kubectl, f"modeldeployment/{NAME}", "Ready")
     print(_report(installed), flush=True)
 
@@ -54,26 +64,48 @@ def _follow(kubectl: Kubectl, resource: str, condition: str) -> None:
 
 
 def _report(installed: Platform) -> str:
-    """What was done, read back from the registry, and where to look."""
-    version = installed.mlflow("registered-models/alias", name=NAME, alias="champion")["model_version"]
-    run = installed.mlflow("runs/get", run_id=version["run_id"])["run"]
-    metrics = ", ".join(f"{metric['key']} {metric['value']:.3f}" for metric in run["data"]["metrics"])
+    """What was done, read back from the registry and from the cluster, and where to look."""
+    kubectl = installed.target.kubectl
+    status = kubectl.get(f"trainingjob/{NAME}", "-n", NAMESPACE)["status"]
+    run = installed.mlflow("runs/get", run_id=status["run"]["id"])["run"]
+    registered = status["registered"]
+    version = installed.mlflow("registered-models/alias", name=NAME, alias=registered["alias"])["model_version"]
     return "\n".join(
         [
             "",
-            f"A TrainingJob trained a model that passed its gate, in MLflow models:/{NAME}/{version['version']},",
-            f"alias champion, from run {version['run_id']} ({metrics}).",
+            f"A TrainingJob trained with {_params(run)} and passed its gate:",
+            f"  run      {run['info']['run_id']}, {run['info']['status']}",
+            *_metrics(run),
+            f"  gate     {status['gate']['summary']}",
+            f"  version  models:/{NAME}/{version['version']}",
+            f"  alias    models:/{NAME}@{registered['alias']}, which points at version {version['version']}",
             f"A ModelDeployment follows the alias; in the cluster it answers at http://{NAME}.{NAMESPACE}/invocations.",
+            "",
+            f"$ kubectl get tj -n {NAMESPACE}",
+            kubectl("get", "tj", "-n", NAMESPACE).rstrip(),
             "",
             *_where_to_look(installed),
         ]
     )
 
 
+def _params(run: Mapping[str, Any]) -> str:
+    """What the spec says; autologging adds every setting of every estimator."""
+    params = {one["key"]: one["value"] for one in run["data"]["params"]}
+    return ", ".join(f"{name} {params[name]}" for name in PARAMETERS)
+
+
+def _metrics(run: Mapping[str, Any]) -> list[str]:
+    metrics = {one["key"]: one["value"] for one in run["data"]["metrics"]}
+    return [
+        f"  metric   {name} {metrics[name]:.4f}{', ' + meaning if meaning else ''}" for name, meaning in METRICS.items()
+    ]
+
+
 def _where_to_look(installed: Platform) -> list[str]:
     common = [
         f"  kubectl get -n {NAMESPACE} trainingjobs,modeldeployments,pods",
-        f"  kubectl describe -n {NAMESPACE} modeldeployment/{NAME}",
+        f"  kubectl describe -n {NAMESPACE} trainingjob/{NAME} modeldeployment/{NAME}",
     ]
     if installed.target.local is None:
         forward = f"  kubectl port-forward -n {platform.NAMESPACE} service/serinus-mlflow 5000    # then http://localhost:5000"
