@@ -257,7 +257,7 @@ def test_a_pod_that_ends_long_after_its_job_is_waited_for_all_the_same() -> None
     life.deleted_at()
     life.mark_pod(deletionTimestamp=timestamp(NOON + timedelta(seconds=600)))
     assert life.passes(20).requeue_after == timedelta(seconds=5)
-    assert told(life)[0] == ""
+    assert "finishedAt" not in life.attempt
     life.put_pod("Failed", containerStatuses=[ended("main", 143)], conditions=[disrupted("PreemptionByScheduler")])
     life.run()
     assert told(life)[:2] == ("Preempted", False)
@@ -274,12 +274,26 @@ def test_a_pod_that_is_gone_without_a_word_was_deleted() -> None:
     assert told(life) == ("PodDeleted", False, "the pod was deleted before it had ended")
 
 
+def test_what_takes_a_pod_is_remembered_when_the_pod_is_gone() -> None:
+    life = training_life()
+    life.mark_pod(deletionTimestamp=timestamp(NOON + timedelta(seconds=30)))
+    life.set_status(life.pod(), phase="Running", conditions=[disrupted("EvictionByEvictionAPI")])
+    life.run()
+    assert (life.status["phase"], "finishedAt" in life.attempt) == ("Running", False)
+    life.pods_end()
+    life.run()
+    assert life.status["message"] == "attempt 1 has no pod any more: waiting for its Job to come to its end"
+    life.job_fails()
+    life.run()
+    assert told(life)[:2] == ("Evicted", False)
+
+
 def test_a_pod_that_its_node_does_not_end_is_lost_and_its_job_is_stopped() -> None:
     life = training_life()
     life.deleted_at()
     assert life.run().requeue_after is not None
     life.passes(59)
-    assert (told(life)[0], len(life.of(JOB))) == ("", 1)
+    assert ("finishedAt" in life.attempt, len(life.of(JOB))) == (False, 1)
     name = life.pod()["metadata"]["name"]
     life.passes(1)
     assert told(life) == ("NodeLost", False, f"pod {name} is lost: node node-1 does not answer")

@@ -79,8 +79,17 @@ def is_live(pod: Manifest, now: datetime) -> bool:
     return pod.get("status", {}).get("phase") not in _OVER and not _is_lost(pod, now)
 
 
-def of_job(job: Manifest, pods: Sequence[Manifest], now: datetime) -> End | timedelta | None:
-    """How the attempt ended; after how long that is to be looked at again; None while it goes on."""
+def of_going(pods: Sequence[Manifest]) -> End | None:
+    """What takes away a pod that is on its way out: it may be gone when its Job comes to its end."""
+    going = (pod for pod in pods if objects.is_going(pod) and pod.get("status", {}).get("phase") not in _OVER)
+    return next(map(of_pod, going), None)
+
+
+def of_job(job: Manifest, pods: Sequence[Manifest], now: datetime, noted: End | None = None) -> End | timedelta | None:
+    """How the attempt ended; after how long that is to be looked at again; None while it goes on.
+
+    `noted` is what was seen of pods that are gone.
+    """
     if _condition(job, "Complete") is not None:
         return COMPLETE
     failed = _condition(job, "Failed")
@@ -88,9 +97,18 @@ def of_job(job: Manifest, pods: Sequence[Manifest], now: datetime) -> End | time
         return _of_lost(pods, now)
     if failed.get("reason") == "DeadlineExceeded":
         return late(failed.get("message") or "activeDeadlineSeconds are over")
+    return _of_failed(failed, pods, now, noted)
+
+
+def _of_failed(
+    failed: Mapping[str, Any], pods: Sequence[Manifest], now: datetime, noted: End | None
+) -> End | timedelta:
+    """How the attempt of a Job that has failed ended; after how long there may be news of its pods."""
     culprit = min((pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"), key=_ended_at, default=None)
     if culprit is not None:
         return of_pod(culprit)
+    if noted is not None and not pods:
+        return noted
     waited = now - (parsed_time(failed.get("lastTransitionTime")) or now)
     if any(is_live(pod, now) for pod in pods) or waited < LATE:
         return LATE - waited if waited < LATE else timedelta(seconds=5)

@@ -133,7 +133,8 @@ class _Lifecycle(Step):
         if job is None:
             # It was made before the attempt was written down, so it is gone.
             return self._end_without_job(attempt)
-        end = ends.of_job(job, self.pods_of(attempt.number), self.facts.now)
+        noted = ends.of_record(attempt) if attempt.reason else None
+        end = ends.of_job(job, self.pods_of(attempt.number), self.facts.now, noted)
         if isinstance(end, End):
             return end
         return attempts.overdue(self.job.spec, self.status, self.facts.now) or end

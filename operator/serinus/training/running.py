@@ -15,7 +15,7 @@ from serinus.asks import Progress as Seen
 from serinus.objects import JOB, POD, Manifest, ref_of, uid
 from serinus.plan import Apply, Plan
 from serinus.progress import Said, progressing, stalled, updated
-from serinus.training import attempts, capsule, fetched, manifests, pod, pod_troubles
+from serinus.training import attempts, capsule, ends, fetched, manifests, pod, pod_troubles
 from serinus.training.step import Step
 
 # Who is over sooner need not be asked how far it is; nor anybody more often than this.
@@ -46,11 +46,17 @@ class _Running:
         """Queued, starting or training; always with the Job, and with a look at the clock."""
         if self._is_queued():
             return self._queued()
+        if self.step.job.spec.active_deadline_seconds is not None and (began := _job_started(self.job)) is not None:
+            # The time of a pod that does not start counts as well.
+            self.changes["started_at"] = self.step.status.started_at or began
         started = _started(self.pods)
         if started:
             self._note()
             said: tuple[Said, ...] = (*self._training(), *self._data_valid(), self.step.reachable())
             phase = "Running"
+        elif self.attempt.started_at is not None and not self.pods:
+            message = f"attempt {self.attempt.number} has no pod any more: waiting for its Job to come to its end"
+            phase, said = "Pending", (*progressing(Reason.STOPPING, message), self.step.reachable())
         else:
             phase, said = "Pending", (*self._starting(), self.step.reachable())
         return self._with_clock(self.step.say(phase, said, apply=self._children(), changes=self.changes))
@@ -118,6 +124,8 @@ class _Running:
         since = self.step.status.started_at or _job_started(self.job) or now
         first = self.attempt.started_at or now
         current = updated(self.attempt, started_at=first, node=self.attempt.node or capsule.node_of(self.pods))
+        if (going := ends.of_going(self.pods)) is not None:
+            current = updated(current, reason=going.reason, message=going.message, counted=False)
         self.changes["started_at"] = since
         self.changes["attempts"] = self.step.attempts_with(current)
         self.changes["resolved"] = self._resolved()
