@@ -244,6 +244,9 @@ class Answers:
             del self._entries[ask]
             return
         news = _is_news(entry.answer, answer)
+        if news:
+            # Another trouble than before may pass sooner.
+            entry.failures = 0
         if news or isinstance(answer, Known):
             entry.answer = answer
         entry.failures = entry.failures + 1 if isinstance(answer, Trouble) else 0

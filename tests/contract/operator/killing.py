@@ -1,9 +1,10 @@
 """A ground on which the operator is killed in the middle of an effect, and what must have become of everything then."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from tests.contract.operator import desk, playing
 from tests.contract.operator.desk import SECONDS, Desk
 from tests.contract.operator.holding import Hold, Proxy, Request
 from tests.contract.operator.playing import METRIC, PODS, Player
+
+# What is held keeps nobody else from working, and is not given up before all are held.
+_PATIENT = {"workers": "32", "registry_concurrency": "32", "registry_timeout": "30s"}
 
 # Whether a request brings about an effect, for the TrainingJob of this name.
 type Effect = Callable[[Ground, str, Request], bool]
@@ -32,7 +36,7 @@ class Ground:
     folder: Path
     starts: int = 0
     running: AbstractContextManager[Desk] | None = None
-    at: Desk | None = field(default=None)
+    at: Desk | None = None
 
     def start(self) -> None:
         """Start an operator, with a log of its own."""
@@ -40,7 +44,7 @@ class Ground:
         folder = self.folder / str(self.starts)
         folder.mkdir()
         kubeconfig = _kubeconfig(folder, self.to_kubernetes.address)
-        self.running = desk.operator(self.cluster, folder, kubeconfig, tracking_uri=self.to_mlflow.address)
+        self.running = desk.operator(self.cluster, folder, kubeconfig, tracking_uri=self.to_mlflow.address, **_PATIENT)
         self.at = self.running.__enter__()
 
     def end(self) -> None:
@@ -48,11 +52,18 @@ class Ground:
         if self.running is not None:
             self.running.__exit__(None, None, None)
 
-    def create(self, name: str, model: str, *args: str) -> None:
-        """A TrainingJob with a gate and a version to register."""
+    def create(self, models: Mapping[str, str], *args: str) -> None:
+        """A TrainingJob for each model, all at once: with a gate, and a version to register."""
+        items = [self._training_job(name, model, args) for name, model in models.items()]
+        self.cluster.kubectl(
+            "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        )
+
+    def _training_job(self, name: str, model: str, args: Sequence[str]) -> Mapping[str, Any]:
         register = {"model": model, "alias": "champion"}
-        spec = {"gate": [{"metric": METRIC, "min": 0.8}], "register": register, "podTemplate": PODS, "args": [*args]}
-        desk.create(self.cluster, self.namespace, "TrainingJob", name, spec)
+        spec = {"gate": [{"metric": METRIC, "min": 0.8}], "register": register, "podTemplate": PODS, "args": args}
+        metadata = {"name": name, "namespace": self.namespace}
+        return {"apiVersion": "serinus.dev/v1alpha1", "kind": "TrainingJob", "metadata": metadata, "spec": spec}
 
     @contextmanager
     def killed(self, effects: Mapping[str, Effect]) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -32,10 +33,17 @@ class Player:
     mlflow: Rest
     played: Counter[str] = field(default_factory=Counter)
 
-    def play(self, connection: http.client.HTTPSConnection) -> None:
-        """Play each pod once it is there, until the connection of the watch is closed."""
-        connection.request("GET", f"{self._pods()}?watch=1")
-        with connection.getresponse() as answer:
+    def play(self, watch: http.client.HTTPSConnection, over: threading.Event) -> None:
+        """Play each pod once it is there, until it is over and the watch is closed."""
+        try:
+            self._play_all(watch)
+        except (OSError, http.client.HTTPException):
+            if not over.is_set():
+                raise
+
+    def _play_all(self, watch: http.client.HTTPSConnection) -> None:
+        watch.request("GET", f"{self._pods()}?watch=1")
+        with watch.getresponse() as answer:
             for line in answer:
                 event = json.loads(line)
                 if event["type"] == "ADDED" and event["object"]["status"]["phase"] == "Pending":
@@ -76,13 +84,14 @@ class Player:
 def playing(api: Api, namespace: str, mlflow: Rest) -> Iterator[Player]:
     """The pods of a namespace are played as long as the context is open."""
     player = Player(api, namespace, mlflow)
-    watch = connect(api)
-    thread = threading.Thread(target=player.play, args=[watch])
+    watch, over = connect(api), threading.Event()
+    thread = threading.Thread(target=player.play, args=[watch, over])
     thread.start()
     try:
         yield player
     finally:
-        watch.sock.shutdown(2)
+        over.set()
+        watch.sock.shutdown(socket.SHUT_RDWR)
         thread.join()
         watch.close()
 

@@ -85,38 +85,49 @@ def _says(field: str, value: object = ...) -> Effect:
         if request.method != "PATCH" or f"/trainingjobs/{name}/status" not in request.path:
             return False
         status = request.body["status"]
-        return field in status and value in {..., status[field]}
+        return field in status and (value is ... or status[field] == value)
 
     return says
 
 
-EFFECTS: Final[Mapping[str, Effect]] = {
-    "the-first-status": _says("phase", "Pending"),
-    "the-run-is-made": _opens(1),
-    "the-run-is-told": _says("attempt"),
-    "the-job-is-made": _trains(1),
-    "the-start-is-told": _says("phase", "Running"),
-    "the-run-is-tagged": _tags_run("serinus.reason"),
-    "the-run-is-closed": _closes,
-    "the-gate-is-told": _says("gate"),
-    "the-model-is-made": _registers("registered-models/create"),
-    "the-version-is-made": _registers("model-versions/create"),
-    "the-alias-is-set": _registers("registered-models/alias"),
-    "the-end-is-told": _says("finishedAt"),
+# In their order. Those of a stage are under way at about the same time, each for TrainingJobs of its own.
+STAGES: Final[Mapping[str, Mapping[str, Effect]]] = {
+    "opening": {
+        "the-first-status": _says("phase", "Pending"),
+        "the-run-is-made": _opens(1),
+        "the-run-is-told": _says("attempt"),
+        "the-job-is-made": _trains(1),
+        "the-start-is-told": _says("phase", "Running"),
+    },
+    "closing": {
+        "the-run-is-tagged": _tags_run("serinus.reason"),
+        "the-run-is-closed": _closes,
+        "the-gate-is-told": _says("gate"),
+    },
+    "registering": {
+        "the-model-is-made": _registers("registered-models/create"),
+        "the-version-is-made": _registers("model-versions/create"),
+        "the-alias-is-set": _registers("registered-models/alias"),
+        "the-end-is-told": _says("finishedAt"),
+    },
 }
 
 
-@pytest.mark.parametrize("what", EFFECTS)
-def test_killed_around_an_effect(ground: Ground, what: str) -> None:
-    models = {f"{what}-{side}": new_model(f"{what}-{side}") for side in SIDES}
-    if what != "the-model-is-made":
-        for model in models.values():
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_around_an_effect(ground: Ground, stage: str) -> None:
+    effects = _on_both_sides(STAGES[stage])
+    models = {name: new_model(name) for name in effects}
+    for name, model in models.items():
+        if not name.startswith("the-model-is-made"):
             ground.mlflow.post("registered-models/create", name=model)
-    with ground.killed(dict.fromkeys(models, EFFECTS[what])):
-        for name, model in models.items():
-            ground.create(name, model)
+    with ground.killed(effects):
+        ground.create(models)
     for name, model in models.items():
         _is_done_once(ground, name, model)
+
+
+def _on_both_sides(effects: Mapping[str, Effect]) -> dict[str, Effect]:
+    return {f"{what}-{side}": effect for what, effect in effects.items() for side in SIDES}
 
 
 def _is_done_once(ground: Ground, name: str, model: str) -> None:
@@ -154,11 +165,10 @@ AGAIN: Final[Mapping[str, Effect]] = {
 
 
 def test_killed_around_a_second_attempt(ground: Ground) -> None:
-    failing, again = ({f"{what}-{side}": one[what] for what in one for side in SIDES} for one in (FAILING, AGAIN))
+    failing, again = _on_both_sides(FAILING), _on_both_sides(AGAIN)
     models = {name: new_model(name) for name in (*failing, *again)}
     with ground.killed(again), ground.killed(failing):
-        for name, model in models.items():
-            ground.create(name, model, playing.FAILS, "$(attempt)")
+        ground.create(models, playing.FAILS, "$(attempt)")
     for name, model in models.items():
         _is_done_twice(ground, name, model)
 

@@ -102,8 +102,12 @@ class MlflowRegistry:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.answer_seconds):
                 await self._fill(server, party, tuple(dict.fromkeys(asks)), answers)
-        if any(isinstance(one, Trouble) and one.kind == TroubleKind.UNAUTHORIZED for one in answers.values()):
+        troubles = {one.kind for one in answers.values() if isinstance(one, Trouble)}
+        if TroubleKind.UNAUTHORIZED in troubles:
             self._wallet.forget(server)
+        if TroubleKind.UNREACHABLE in troubles:
+            # It may come back as another one, with other ids.
+            self._experiments[server].clear()
         late = party.unreachable(f"did not answer all within {self._limits.answer_seconds:g} s: is it overloaded?")
         return {ask: answers.get(ask, late.trouble) for ask in asks}
 
