@@ -22,6 +22,8 @@ from tests.bench.api import Api
 METRIC, VALUE = "val_f1", 0.9
 AT_ONCE = 8  # requests to MLflow, and to the API server
 PATIENCE = aiohttp.ClientTimeout(total=None, sock_read=120)
+# A watch has nothing to say while no pod is made.
+ENDLESS = aiohttp.ClientTimeout(total=None)
 PODS = "/api/v1/namespaces/default/pods"
 
 type Json = Mapping[str, Any]
@@ -96,7 +98,7 @@ async def _main(api: Api, seconds: float) -> None:
     to_kubernetes = aiohttp.TCPConnector(ssl=api.tls(), limit=AT_ONCE + 1)
     to_mlflow = aiohttp.TCPConnector(limit=AT_ONCE)
     async with (
-        aiohttp.ClientSession(api.server, connector=to_kubernetes, timeout=PATIENCE) as kubernetes,
+        aiohttp.ClientSession(api.server, connector=to_kubernetes, timeout=ENDLESS) as kubernetes,
         aiohttp.ClientSession(connector=to_mlflow, timeout=PATIENCE) as mlflow,
     ):
         await Trainer(kubernetes, mlflow, seconds).run()

@@ -239,6 +239,18 @@ async def test_a_server_that_is_away_is_asked_less_and_less_often_and_then_as_be
 
 
 @story
+async def test_another_trouble_than_before_is_asked_about_again_soon(desk: Desk) -> None:
+    desk.says[alias()] = trouble()
+    desk.answers.want(A, (alias(),))
+    await asyncio.sleep(300)
+    desk.says[alias()] = trouble(TroubleKind.UNAUTHORIZED)
+    asked = len(desk.times(alias()))
+    await asyncio.sleep(100)
+    first, second = desk.times(alias())[asked : asked + 2]
+    assert second - first - TAKES <= 1.2
+
+
+@story
 async def test_a_refusal_is_asked_again_seldom(desk: Desk) -> None:
     desk.says[order("r")] = trouble(TroubleKind.REFUSED)
     desk.answers.want(A, (order("r"),))
