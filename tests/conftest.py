@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests import platform
@@ -12,6 +13,9 @@ from tests.platform import Platform
 
 # Beside the cluster that a person works with: tests neither disturb it nor depend on it.
 CLUSTER_NAME = "test"
+# No timing decides a test: a busy machine is no bug.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
