@@ -43,9 +43,10 @@ def _report(results: list[Result], seconds: float, lines: int, *, always: bool) 
     elif always:
         print(results[0].story.end(lines))
     steps, virtual = sum(result.steps for result in results), sum(result.virtual_seconds for result in results)
+    effects = sum(result.effects for result in results)
     print(
-        f"{len(results)} seeds, {len(broken)} broken; {steps} steps in {seconds:.1f} s: "
-        f"{steps / seconds:.0f} a second; {virtual / 3600:.0f} hours of virtual time"
+        f"{len(results)} seeds, {len(broken)} broken; {effects} effects and {steps} steps in {seconds:.1f} s: "
+        f"{steps / seconds:.0f} steps a second; {virtual / 3600:.0f} hours of virtual time"
     )
 
 

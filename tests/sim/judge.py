@@ -5,10 +5,12 @@ from typing import Final
 from serinus import objects
 from serinus.api.names import MANAGER, RESOURCE_NAME_LENGTH, Label
 from serinus.objects import DEPLOYMENT, JOB, SERVICE, Manifest, ObjectKind, Ref
-from tests.sim.controllers import job_end
 from tests.sim.fields import get
+from tests.sim.judge_jobs import JobJudge
 from tests.sim.judge_status import StatusJudge
+from tests.sim.judge_training import TrainingJudge
 from tests.sim.kinds import CHILDREN, KINDS, OURS
+from tests.sim.ledger import Ledger
 from tests.sim.mlflow import Mlflow
 from tests.sim.pods import reached
 from tests.sim.server import Change
@@ -24,11 +26,13 @@ LABEL_OF: Final = {"TrainingJob": Label.TRAINING_JOB, "ModelDeployment": Label.M
 class Judge:
     """Sees every change, and says what must never be."""
 
-    def __init__(self, stage: Stage, mlflow: Mlflow) -> None:
+    def __init__(self, stage: Stage, mlflow: Mlflow, ledger: Ledger) -> None:
         self._stage = stage
         self._mlflow = mlflow
         self._fail = stage.story.fail
-        self._status = StatusJudge(stage, mlflow)
+        self._training = TrainingJudge(mlflow, ledger, self._fail)
+        self._jobs = JobJudge(stage, mlflow, ledger, self._training)
+        self._status = StatusJudge(stage, mlflow, self._training)
         self._made: set[str] = set()
         # When the operator last saw ready pods, by their labels.
         self._seen_ready: dict[frozenset[tuple[str, str]], float] = {}
@@ -47,8 +51,13 @@ class Judge:
         else:
             self._child(change)
 
-    def shown(self, kind: ObjectKind, manifest: Manifest, _gone: bool = False) -> None:  # noqa: FBT001, FBT002 (a feed's)
+    def knows_nothing(self) -> None:
+        """A new process of the operator."""
+        self._jobs.knows_nothing()
+
+    def shown(self, kind: ObjectKind, manifest: Manifest, gone: bool = False) -> None:  # noqa: FBT001, FBT002 (a feed's)
         """The operator sees an object."""
+        self._jobs.shown(kind, manifest, gone=gone)
         if kind == DEPLOYMENT and get(manifest, "status", "readyReplicas"):
             labels = get(manifest, "spec", "template", "metadata", "labels") or {}
             self._seen_ready[frozenset(labels.items())] = self._stage.now
@@ -74,14 +83,14 @@ class Judge:
             self._fail(f"the operator writes to what is not its business: {change.verb} {change.ref}")
         if change.before is not None:
             self._was_ours(change.ref, change.before, change.after)
-        if change.after is None:
+        if change.after is None or change.verb == "delete slowly":
             self._deleted(change.ref, change.before or {})
             return
         if change.before is None:
             self._made.add(objects.uid(change.after))
         self._is_ours(change.ref, change.after)
         if change.ref.kind == JOB and change.before is None:
-            self._new_job(change.ref, change.after)
+            self._jobs.made(change.ref, change.after)
         if change.ref.kind == SERVICE:
             self._traffic(change.ref, change.before, change.after)
             self._moved_by_user.discard(objects.uid(change.after))
@@ -103,21 +112,6 @@ class Judge:
             self._fail(f"{ref} has no owner: it would outlive its resource")
         if labels.get(Label.MANAGED_BY) != MANAGER or not name or len(name) > RESOURCE_NAME_LENGTH:
             self._fail(f"{ref} lacks a label by which it is found again: {dict(labels)}")
-
-    # --- jobs
-
-    def _new_job(self, ref: Ref, job: Manifest) -> None:
-        owner, labels = objects.controller(job), objects.labels(job)
-        mine = [one for one in self._stage.server.of(JOB) if objects.controller(one) == owner]
-        revision = labels.get(Label.REVISION)
-        same = [one for one in mine if objects.labels(one).get(Label.REVISION) == revision and not job_end(one)]
-        if len([one for one in same if not objects.is_going(one)]) > 1:
-            self._fail(f"{ref} is the second Job for revision {revision} at the same time")
-        for run in self._mlflow.runs.values():
-            tags = run.tags
-            finished = run.status == "FINISHED" and run.id in self._status.reported
-            if finished and tags.get("serinus.uid") == owner and tags.get("serinus.revision") == revision:
-                self._fail(f"{ref} trains revision {revision} again, which {run.id} has finished")
 
     # --- traffic
 
@@ -143,6 +137,7 @@ class Judge:
     # --- the registry
 
     def _registry(self, what: str) -> None:
+        self._training.registry(what)
         for key, count in self._mlflow.keys().items():
             if key and count > 1:
                 self._fail(f"there are {count} runs with the key {key} ({what})")

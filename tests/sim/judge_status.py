@@ -11,6 +11,7 @@ from serinus.api.modeldeployment_status import ModelDeploymentStatus
 from serinus.api.trainingjob_status import TrainingJobStatus
 from serinus.objects import Manifest, Ref
 from tests.sim.fields import Json, get
+from tests.sim.judge_training import TrainingJudge
 from tests.sim.mlflow import Mlflow
 from tests.sim.stage import Stage
 
@@ -27,23 +28,23 @@ LIST_LENGTH: Final = 32
 class StatusJudge:
     """Knows what was written before."""
 
-    def __init__(self, stage: Stage, mlflow: Mlflow) -> None:
+    def __init__(self, stage: Stage, mlflow: Mlflow, training: TrainingJudge) -> None:
         self._stage = stage
         self._mlflow = mlflow
+        self._training = training
         self._fail = stage.story.fail
         self._observed: dict[str, int] = {}
         self._revisions: dict[tuple[str, int], str] = {}
-        # Runs that a status has called finished.
-        self.reported: set[str] = set()
 
     def check(self, ref: Ref, before: Manifest, after: Manifest) -> None:
         """One write of a status."""
         status = after.get("status") or {}
         for wrong in (
             self._shape(ref, status),
-            self._generation(after, status),
+            self._generation(before, after, status),
             self._conditions(ref, get(before, "status", "conditions") or (), status.get("conditions") or ()),
             self._truth(ref, after, status),
+            self._training.told(before, after) if ref.kind.kind == "TrainingJob" else "",
         ):
             if wrong:
                 self._fail(f"status of {ref}: {wrong}")
@@ -60,9 +61,10 @@ class StatusJudge:
             return f"the API server would refuse it: {error}"
         return ""
 
-    def _generation(self, after: Manifest, status: Json) -> str:
+    def _generation(self, before: Manifest, after: Manifest, status: Json) -> str:
         uid, observed = objects.uid(after), status.get("observedGeneration", -1)
-        last = self._observed.get(uid, -1)
+        # Less than was written there is only where somebody has lost it.
+        last = min(self._observed.get(uid, -1), get(before, "status", "observedGeneration") or -1)
         self._observed[uid] = max(observed, last)
         if observed < last:
             return f"observedGeneration goes back from {last} to {observed}"
@@ -107,5 +109,4 @@ class StatusJudge:
             return f"it calls a success what the registry calls {run.status}: {run_id}"
         if run.tags.get("serinus.uid") != objects.uid(after):
             return f"{run_id} is the run of another resource"
-        self.reported.add(run_id)
         return ""

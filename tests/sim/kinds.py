@@ -6,17 +6,17 @@ from typing import Any, Final
 from serinus.api.modeldeployment import ModelDeployment
 from serinus.api.names import MANAGER, Label
 from serinus.api.trainingjob import TrainingJob
-from serinus.objects import DEPLOYMENT, JOB, POD, SECRET, SERVICE, Manifest, ObjectKind, kind_of, labels
+from serinus.objects import DEPLOYMENT, JOB, POD, PVC, SECRET, SERVICE, Manifest, ObjectKind, kind_of, labels
 from tests.sim.fields import Json, get, merged
 
 TRAINING_JOB: Final = kind_of(TrainingJob)
 MODEL_DEPLOYMENT: Final = kind_of(ModelDeployment)
 OURS: Final = (TRAINING_JOB, MODEL_DEPLOYMENT)
-CHILDREN: Final = (DEPLOYMENT, JOB, SERVICE)
+CHILDREN: Final = (DEPLOYMENT, JOB, PVC, SERVICE)
 KINDS: Final = {kind.kind: kind for kind in (*OURS, *CHILDREN, POD, SECRET)}
 
 # A Service has no generation.
-WITHOUT_GENERATION: Final = (SERVICE, POD, SECRET)
+WITHOUT_GENERATION: Final = (SERVICE, POD, PVC, SECRET)
 
 # What `kubectl apply` of the same thing can do to a Job; everything else in its spec stays as it was made.
 _JOB_MUTABLE: Final = {
@@ -50,7 +50,24 @@ def immutable(kind: ObjectKind, before: Manifest, after: Manifest) -> str:
         names = {*before.get("spec", {}), *after.get("spec", {})} - _JOB_MUTABLE
         changed = sorted(name for name in names if get(before, "spec", name) != get(after, "spec", name))
         return f"spec.{changed[0]}" if changed else ""
+    if kind == PVC and get(before, "spec") != get(after, "spec"):
+        return "spec"
     return ""
+
+
+def lingers(kind: ObjectKind, manifest: Manifest) -> bool:
+    """Whether a deleted object stays until somebody lets it go: by a finalizer, or as long as its containers run.
+
+    A pod of a Job has the Job controller's finalizer until it is counted, a claim that of who protects it from being
+    taken from a pod. Pods of Deployments end at once here: nobody waits for them.
+    """
+    return kind == PVC or (kind == POD and is_of_job(manifest))
+
+
+def is_of_job(pod: Manifest) -> bool:
+    """Whether a pod was made by the Job controller."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner["kind"] == JOB.kind for owner in owners)
 
 
 def watched(kind: ObjectKind, manifest: Manifest | None) -> bool:

@@ -194,6 +194,10 @@ class KubeLine:
         live = self._server.get(ref) or {"metadata": {}}
         await self._write("delete", ref, live, lambda: self._delete(ref, uid))
 
+    async def warning(self, ref: Ref, uid: str) -> str:
+        """As the port says; nobody tells events here but the operator."""
+        return await self._read("list events", f"{ref} {uid}", lambda: "")
+
     async def patch_status(self, ref: Ref, patch: Mapping[str, Any], resource_version: str) -> Manifest:
         """As the port says."""
         live = self._server.get(ref) or {"metadata": {}}
@@ -231,7 +235,8 @@ def squat(stage: Stage, ref: Ref) -> None:
     """Somebody else makes an object of this name, just before."""
     if stage.server.namespaces.get(ref.namespace):
         metadata = {"name": ref.name, "namespace": ref.namespace, "labels": {"app": "squatter"}}
-        spec = {"selector": {"app": "squatter"}} if ref.kind.kind == "Service" else {"replicas": 0, "suspend": True}
+        specs = {"Service": {"selector": {"app": "squatter"}}, "PersistentVolumeClaim": {"volumeMode": "Block"}}
+        spec = specs.get(ref.kind.kind, {"replicas": 0, "suspend": True})
         stage.server.create("squatter", ref.kind, {"metadata": metadata, "spec": spec})
         stage.story.tell("squatter", "takes", ref)
 

@@ -11,12 +11,17 @@ from serinus.asks import (
     EnsureRun,
     EnsureVersion,
     FindModel,
+    FindOpenRuns,
     FindRuns,
     FindVersions,
     Known,
+    LogInputs,
     ModelDetails,
     ModelVersion,
+    Progress,
+    QueueRun,
     ReadModel,
+    ReadProgress,
     ReadRun,
     RegistryAsk,
     ResolveVersion,
@@ -56,7 +61,7 @@ class RegistryLine:
         except Unreachable:
             return Trouble(TroubleKind.UNREACHABLE, f"{server} does not answer")
 
-    async def carry_out(self, ask: RegistryAsk[Any]) -> object:  # noqa: C901, PLR0911 (one line for each ask)
+    async def carry_out(self, ask: RegistryAsk[Any]) -> object:  # noqa: PLR0911 (one line for each ask)
         """What one ask is answered."""
         mlflow = self.mlflow
         match ask:
@@ -64,10 +69,8 @@ class RegistryLine:
                 return await self.ensure_run(ask)
             case EnsureVersion():
                 return await self.ensure_version(ask)
-            case EndRun(run_id=run, end=end, tags=tags):
-                return await self._write("end run", run, lambda: mlflow.change_run(run, end, dict(tags)), f"run {run}")
-            case TagRun(run_id=run, tags=tags):
-                return await self._write("tag run", run, lambda: mlflow.change_run(run, None, dict(tags)), f"run {run}")
+            case EndRun() | TagRun() | LogInputs() | QueueRun():
+                return await self._change_run(ask)
             case SetAlias(model=model, alias=alias, version=version):
                 what = f"version {version} of model {model!r}"
                 return await self._write("set alias", alias, lambda: mlflow.set_alias(model, alias, version), what)
@@ -83,10 +86,22 @@ class RegistryLine:
                 return await self._read("read run", run, lambda: mlflow.change_run(run), f"run {run}")
             case FindModel(run_id=run):
                 return await self._read("find model", run, lambda: mlflow.logged_model(run), f"model of run {run}")
-            case FindRuns() | FindVersions() | ReadModel():
+            case FindRuns() | FindOpenRuns() | FindVersions() | ReadModel() | ReadProgress():
                 return await self._find(ask)
             case _:
                 raise NotImplementedError(f"the simulated registry knows no {type(ask).__name__}")
+
+    async def _change_run(self, ask: EndRun | TagRun | LogInputs | QueueRun) -> Run | Absent:
+        mlflow, run = self.mlflow, ask.run_id
+        match ask:
+            case EndRun(end=end, tags=tags):
+                return await self._write("end run", run, lambda: mlflow.change_run(run, end, dict(tags)), f"run {run}")
+            case TagRun(tags=tags):
+                return await self._write("tag run", run, lambda: mlflow.change_run(run, None, dict(tags)), f"run {run}")
+            case LogInputs(inputs=inputs):
+                return await self._write("log inputs", run, lambda: mlflow.log_inputs(run, inputs), f"run {run}")
+            case QueueRun():
+                return await self._write("queue run", run, lambda: mlflow.queue_run(run), f"run {run}")
 
     async def ensure_run(self, ask: EnsureRun) -> Run:
         """Look, then write."""
@@ -122,8 +137,13 @@ class RegistryLine:
         """The version, if it was made before."""
         return await self._request("find version", ask.key, lambda: self.mlflow.find_version(ask.model, ask.key))
 
-    async def _find(self, ask: FindRuns | FindVersions | ReadModel) -> object:
+    async def _find(self, ask: FindRuns | FindOpenRuns | FindVersions | ReadModel | ReadProgress) -> object:
         match ask:
+            case ReadProgress(run_id=run):
+                seen: Callable[[], Progress | None] = lambda: _progress(self.mlflow.change_run(run))  # noqa: E731
+                return await self._read("read progress", run, seen, f"run {run}")
+            case FindOpenRuns():
+                return await self._request("find open runs", ask.value, lambda: self._open_runs(ask))
             case FindRuns():
                 return await self._request("find runs", ask.value, lambda: self._runs(ask))
             case FindVersions():
@@ -137,6 +157,12 @@ class RegistryLine:
         number = self.mlflow.experiments.get(ask.experiment)
         there = (one for one in reversed(self.mlflow.runs.values()) if one.id not in self.mlflow.deleted)
         return tuple(one for one in there if one.experiment_id == number and one.tags.get(ask.tag) == ask.value)
+
+    def _open_runs(self, ask: FindOpenRuns) -> tuple[Run, ...]:
+        there = (one for one in self.mlflow.runs.values() if one.id not in self.mlflow.deleted)
+        return tuple(
+            one for one in there if one.status in {"RUNNING", "SCHEDULED"} and one.tags.get(ask.tag) == ask.value
+        )
 
     def _versions(self, ask: FindVersions) -> tuple[ModelVersion, ...]:
         there = (one for (model, _), one in reversed(self.mlflow.versions.items()) if model == ask.model)
@@ -153,3 +179,8 @@ class RegistryLine:
     async def _request[T](self, what: str, about: str, effect: Callable[[], T], *, writes: bool = False) -> T:
         faults = REGISTRY if writes else READS
         return await self.wire.request("mlflow", what, about, effect, faults=faults, lost=Unreachable())
+
+
+def _progress(run: Run | None) -> Progress | None:
+    """As far as a run of this world is: it logs at its end, and counts no steps."""
+    return None if run is None else Progress(run.metrics)

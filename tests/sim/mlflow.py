@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from serinus.asks import LoggedModel, ModelVersion, Run, RunStatus
+from serinus.asks import Dataset, LoggedModel, ModelVersion, Run, RunStatus
 from tests.sim.server import START
 from tests.sim.stage import Stage
 
@@ -23,6 +23,7 @@ class Mlflow:
     runs: dict[str, Run] = field(default_factory=dict)
     run_keys: dict[str, str] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
+    inputs: dict[str, tuple[Dataset, ...]] = field(default_factory=dict)
     versions: dict[tuple[str, str], ModelVersion] = field(default_factory=dict)
     version_keys: dict[tuple[str, str], str] = field(default_factory=dict)
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -66,6 +67,18 @@ class Mlflow:
                 self.once_finished.add(run_id)
             self._tell(f"{run_id} is {changed.status}")
         return changed
+
+    def queue_run(self, run_id: str) -> Run | None:
+        """A run that waits for a place, unless it is over."""
+        run = self.change_run(run_id)
+        return self.change_run(run_id, "SCHEDULED") if run is not None and run.status == "RUNNING" else run
+
+    def log_inputs(self, run_id: str, inputs: tuple[Dataset, ...]) -> Run | None:
+        """A run with more inputs, each of which is there once."""
+        run = self.change_run(run_id)
+        if run is not None:
+            self.inputs[run_id] = tuple(dict.fromkeys((*self.inputs.get(run_id, ()), *inputs)))
+        return run
 
     def keys(self) -> Counter[str]:
         """How many runs there are with each key."""

@@ -50,6 +50,10 @@ class Through:
         """As the port says."""
         await self.line.delete(ref, uid)
 
+    async def warning(self, ref: Ref, uid: str) -> str:
+        """As the port says."""
+        return await self.line.warning(ref, uid)
+
     async def patch_status(self, ref: Ref, patch: Mapping[str, Any], resource_version: str) -> Manifest:
         """As the port says."""
         return await self.line.patch_status(ref, patch, resource_version)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from serinus.objects import Manifest, ObjectKind, Ref, is_going, ref_of, uid
 from serinus.ports import Conflict, Forbidden, Missing, Refused
 from tests.sim.fields import Json, Managers, get, patched
-from tests.sim.kinds import OURS, WITHOUT_GENERATION, defaulted, immutable
+from tests.sim.kinds import OURS, WITHOUT_GENERATION, defaulted, immutable, lingers
 
 START: Final = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NAME_LENGTH: Final = 253
@@ -142,17 +142,18 @@ class ApiServer:
         """The whole status anew, as a controller of Kubernetes or a restore writes it."""
         return self._update(actor, "status", ref, {**self._existing(ref), "status": status})
 
-    def delete(self, actor: str, ref: Ref, uid_: str = "", *, foreground: bool = False) -> None:
-        """The object goes: at once, or when all that it owns is gone."""
+    def delete(self, actor: str, ref: Ref, uid_: str = "", *, foreground: bool = False, at_last: bool = False) -> None:
+        """The object goes: at once, or when all that it owns is gone, or when whoever it lingers for lets it go."""
         current = self.objects.get(ref)
         if current is None:
             return
         if uid_ and uid(current) != uid_:
             raise Conflict(f"{ref} has not the uid {uid_}")
-        if foreground and not is_going(current):
+        slowly = (foreground or lingers(ref.kind, current)) and not at_last
+        if slowly and not is_going(current):
             metadata = {**current["metadata"], "deletionTimestamp": self._stamp()}
             self._update(actor, "delete slowly", ref, {**current, "metadata": metadata})
-        elif not foreground:
+        elif not slowly:
             self._managers.pop(uid(current))
             self._commit(actor, "delete", ref, None)
 
@@ -212,8 +213,13 @@ class ApiServer:
         if version and version != current["metadata"]["resourceVersion"]:
             raise Conflict(f"{ref} is no longer at version {version}")
 
+    @staticmethod
+    def time(now: float) -> str:
+        """A time as the server writes it, without parts of a second."""
+        return (START + timedelta(seconds=int(now))).isoformat().replace("+00:00", "Z")
+
     def _stamp(self) -> str:
-        return (START + timedelta(seconds=int(self.now()))).isoformat().replace("+00:00", "Z")
+        return self.time(self.now())
 
 
 def _applier(actor: str) -> str:

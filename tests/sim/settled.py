@@ -5,35 +5,30 @@ from typing import Final
 from serinus import objects
 from serinus.api.invalid import Invalid
 from serinus.api.modeldeployment import ModelDeployment
-from serinus.api.names import MANAGER, Label
+from serinus.api.names import CLUSTER_TAG, MANAGER, Label
 from serinus.api.trainingjob import TrainingJob
 from serinus.asks import Run
-from serinus.objects import DEPLOYMENT, JOB, SERVICE, Manifest, Ref
-from tests.sim.controllers import job_end
-from tests.sim.fields import Json, get
+from serinus.objects import DEPLOYMENT, SERVICE, Manifest, Ref
+from tests.sim.fields import get
 from tests.sim.kinds import CHILDREN, MODEL_DEPLOYMENT, TRAINING_JOB
+from tests.sim.ledger import Ledger
 from tests.sim.mlflow import Mlflow
 from tests.sim.pods import reached
+from tests.sim.settled_training import SettledTraining, condition, expect
+from tests.sim.specs import BROKEN_IMAGE
 from tests.sim.stage import Stage
-from tests.sim.users import BROKEN_IMAGE
 
-# Children that are kept for longer are there at the end.
-LONG: Final = 43_200
-RUN_OF_END: Final = {"Succeeded": "FINISHED", "Rejected": "FINISHED", "Failed": "FAILED"}
-TOLD: Final = {
-    "Succeeded": ("Complete", "Succeeded"),
-    "Rejected": ("Complete", "GateRejected"),
-    "Failed": ("Failed", ""),
-}
+OPEN: Final = {"RUNNING", "SCHEDULED"}
 
 
 class Settled:
     """Looks at everything; `problems` is empty when all is as it should be."""
 
-    def __init__(self, stage: Stage, mlflow: Mlflow) -> None:
+    def __init__(self, stage: Stage, mlflow: Mlflow, ledger: Ledger) -> None:
         self._stage = stage
         self._server = stage.server
         self._mlflow = mlflow
+        self._training = SettledTraining(stage, mlflow, ledger)
         self._looked_at = (-1, -1)
         self._found: list[str] = []
 
@@ -47,6 +42,7 @@ class Settled:
     def _look(self) -> list[str]:
         found = [f"{_name(one)}: {self._training_job(one)}" for one in self._server.of(TRAINING_JOB)]
         found += [f"{_name(one)}: {self._model_deployment(one)}" for one in self._server.of(MODEL_DEPLOYMENT)]
+        found += [f"{run.id}: {self._open_run(run)}" for run in self._mlflow.runs.values()]
         return [problem for problem in found if not problem.endswith(": ")]
 
     def may_look(self) -> bool:
@@ -61,15 +57,15 @@ class Settled:
         status = resource.get("status") or {}
         if status.get("observedGeneration") != resource["metadata"]["generation"]:
             return f"observedGeneration is {status.get('observedGeneration')} of {resource['metadata']['generation']}"
-        if _condition(resource, "Reconciling"):
-            return f"it is still at it: {_condition(resource, 'Reconciling')['message']}"
-        if not _condition(resource, "Ready"):
+        if condition(resource, "Reconciling"):
+            return f"it is still at it: {condition(resource, 'Reconciling')['message']}"
+        if not condition(resource, "Ready"):
             return "it does not say whether it is ready"
         return ""
 
     def _taken(self, resource: Manifest) -> bool:
         """Whether the resource rightly says that somebody has its name."""
-        stalled = _condition(resource, "Stalled")
+        stalled = condition(resource, "Stalled")
         theirs = {str(ref) for ref, one in self._server.objects.items() if not objects.controller(one)}
         return stalled.get("reason") == "NameTaken" and any(f"{name} is there" in stalled["message"] for name in theirs)
 
@@ -81,61 +77,26 @@ class Settled:
     # --- training
 
     def _training_job(self, resource: Manifest) -> str:
-        parsed = TrainingJob.parse(resource)
-        jobs = self._children(resource, JOB)
-        if isinstance(parsed, Invalid):
-            return self._told(resource) or _expect(resource, "Stalled", "InvalidSpec")
-        if self._taken(resource):
+        if isinstance(TrainingJob.parse(resource), Invalid):
+            return self._told(resource) or expect(resource, "Stalled", "InvalidSpec")
+        return "" if self._taken(resource) else self._told(resource) or self._training.problem(resource)
+
+    def _open_run(self, run: Run) -> str:
+        """No run of ours is open whose resource is gone or finished, whoever left it so."""
+        if run.status not in OPEN or run.id in self._mlflow.deleted or CLUSTER_TAG not in run.tags:
             return ""
-        if told := self._told(resource) or self._runs(resource, jobs):
-            return told
-        if parsed.spec.suspend and get(resource, "status", "phase") == "Suspended":
-            return "a Job is there though it is suspended" if jobs else _expect(resource, "Suspended", "Suspended")
-        if jobs and parsed.spec.ttl_seconds_after_finished < LONG:
-            return "its Job is there after its time"
-        return "there is more than one Job" if len(jobs) > 1 else self._end(resource)
-
-    def _end(self, resource: Manifest) -> str:
-        phase = get(resource, "status", "phase")
-        if phase not in RUN_OF_END:
-            return f"its phase is {phase}"
-        run = self._mlflow.runs.get(get(resource, "status", "run", "id") or "")
-        if run is None:
-            return "it has no run"
-        if run.status != RUN_OF_END[phase]:
-            return f"{run.id} is {run.status} though the job has {phase}"
-        wanted = {
-            "Succeeded": ("Complete", "Succeeded"),
-            "Rejected": ("Complete", "GateRejected"),
-            "Failed": ("Failed", ""),
-        }
-        return _expect(resource, *wanted[phase]) or self._verdict(resource, run, phase)
-
-    def _verdict(self, resource: Manifest, run: Run, phase: str) -> str:
-        """What is good is registered under its key, what is not is not."""
-        spec = resource["spec"]
-        bounds = [check["min"] for check in spec.get("gate", ()) if "min" in check]
-        if phase != "Failed" and (phase == "Rejected") != any(run.metrics.get("val_f1", 0.0) < low for low in bounds):
-            return f"it is {phase} with {run.metrics}, and its bounds are {bounds}"
-        if phase != "Succeeded" or "register" not in spec:
-            return "it says that it has registered something" if get(resource, "status", "registered") else ""
-        model, version = spec["register"]["model"], get(resource, "status", "registered", "version") or ""
-        key = f"{objects.uid(resource)}.{get(resource, 'status', 'revision')}"
-        return "" if self._mlflow.version_keys.get((model, version)) == key else f"version {version!r} is not its own"
-
-    def _runs(self, resource: Manifest, jobs: list[Manifest]) -> str:
-        """No run is left open with nobody who works on it."""
-        working = [one for one in jobs if not job_end(one)]
-        mine = (run for run in self._mlflow.runs.values() if run.tags.get("serinus.uid") == objects.uid(resource))
-        left = [run.id for run in mine if run.status == "RUNNING" and run.id not in self._mlflow.deleted]
-        return f"{', '.join(left)} is left RUNNING" if left and not working else ""
+        jobs = (one for one in self._server.of(TRAINING_JOB) if objects.uid(one) == run.tags.get("serinus.uid"))
+        job = next(jobs, None)
+        if job is None:
+            return f"it is {run.status}, and its TrainingJob is gone"
+        return f"it is {run.status}, and its TrainingJob is finished" if get(job, "status", "finishedAt") else ""
 
     # --- serving
 
     def _model_deployment(self, resource: Manifest) -> str:
         parsed = ModelDeployment.parse(resource)
         if isinstance(parsed, Invalid):
-            return self._told(resource) or _expect(resource, "Stalled", "InvalidSpec")
+            return self._told(resource) or expect(resource, "Stalled", "InvalidSpec")
         if self._taken(resource):
             return ""
         model = parsed.spec.model
@@ -148,7 +109,7 @@ class Settled:
 
     def _unresolved(self, resource: Manifest) -> str:
         """What serves goes on serving; and it is said that the version is not known."""
-        if _condition(resource, "ModelResolved").get("status") != "False":
+        if condition(resource, "ModelResolved").get("status") != "False":
             return "its version cannot be resolved, and ModelResolved is not False"
         return self._kept(resource)
 
@@ -172,7 +133,7 @@ class Settled:
             return f"its Service does not lead to version {version} but to {[_name(pod) for pod in pods]}"
         if len(pods) != replicas:
             return f"{len(pods)} of {replicas} pods are ready"
-        return _expect(resource, "Ready", "RolloutComplete") or _expect(resource, "Available", "")
+        return expect(resource, "Ready", "RolloutComplete") or expect(resource, "Available", "")
 
     def _service(self, resource: Manifest) -> Manifest | None:
         service = self._server.get(_service_of(resource))
@@ -185,16 +146,3 @@ def _service_of(resource: Manifest) -> Ref:
 
 def _name(manifest: Manifest) -> str:
     return f"{manifest['kind']} {manifest['metadata']['name']}"
-
-
-def _condition(resource: Manifest, name: str) -> Json:
-    conditions = get(resource, "status", "conditions") or ()
-    return next((one for one in conditions if one["type"] == name), {})
-
-
-def _expect(resource: Manifest, name: str, reason: str) -> str:
-    """That a condition is True, for a reason if one is given."""
-    found = _condition(resource, name)
-    if found.get("status") == "True" and (not reason or found["reason"] == reason):
-        return ""
-    return f"{name} is {found.get('status', 'missing')} ({found.get('reason', '')}: {found.get('message', '')})"

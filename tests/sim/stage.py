@@ -32,6 +32,8 @@ class Stage:
         self.down: set[str] = set()
         # How many requests of each sort the operator has made.
         self.requests: Counter[str] = Counter()
+        # When everything was over.
+        self.ended_at = 0.0
         self._planned: set[Hashable] = set()
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 TOLD: Final = 80
-ROUTINE: Final = ("list", "resolve")
+ROUTINE: Final = ("list", "resolve", "find open runs")
 
 
 class Broken(Exception):

@@ -6,12 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from tests.sim.planted import BUGS, Planted
+from tests.sim.planted_training import TRAINING_BUGS
 from tests.sim.simulation import simulate
 
 SEEDS = 40
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
+@pytest.mark.parametrize("bug", [*BUGS, *TRAINING_BUGS], ids=lambda bug: bug.name.replace(" ", "-"))
 def test_a_planted_bug_is_caught(bug: Planted, record_property: Callable[[str, object], None]) -> None:
     steps = 0
     for seed in range(bug.first_seed, bug.first_seed + SEEDS):

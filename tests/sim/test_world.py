@@ -11,17 +11,18 @@ from serinus.asks import EnsureRun, Known, Server, Trouble
 from serinus.objects import DEPLOYMENT, JOB, POD, SERVICE, Manifest, ObjectKind, Ref
 from serinus.ports import Conflict, Forbidden, Missing, Refused, Unavailable
 from tests import virtual_time
-from tests.sim.controllers import Collector, Workloads, job_end
 from tests.sim.feed import Feed
 from tests.sim.fields import get
 from tests.sim.kinds import TRAINING_JOB
+from tests.sim.ledger import Ledger
 from tests.sim.lines import KubeLine, Wire
 from tests.sim.lines_registry import RegistryLine
 from tests.sim.mlflow import Mlflow
-from tests.sim.pods import Kubelet, reached
+from tests.sim.pods import reached
 from tests.sim.server import ApiServer
 from tests.sim.stage import Stage
 from tests.sim.weather import Fault, Weather
+from tests.sim.world import cluster
 
 OURS = {"app.kubernetes.io/managed-by": "serinus"}
 REF = Ref(DEPLOYMENT, "ml", "churn")
@@ -165,7 +166,7 @@ def owned_by(owner: Manifest) -> dict[str, Any]:
 
 def controlled(stage: Stage) -> Mlflow:
     mlflow = Mlflow(stage)
-    for part in (Collector(stage), Workloads(stage), Kubelet(stage, mlflow)):
+    for part in cluster(stage, mlflow, Ledger()):
         stage.server.listeners.append(part.seen)
     return mlflow
 
@@ -179,7 +180,7 @@ def test_what_an_object_owns_goes_with_it(foreground: bool) -> None:  # noqa: FB
         ref = Ref(TRAINING_JOB, "ml", "churn")
         stage.server.delete("user", ref, foreground=foreground)
         assert (stage.server.get(ref) is not None) == foreground
-        await stage.wait(10)
+        await stage.wait(60)
         assert not stage.server.objects
 
     on_stage(story)
@@ -191,7 +192,7 @@ def test_what_is_born_without_its_owner_goes_too() -> None:
         owner = stage.server.create("user", TRAINING_JOB, manifest())
         stage.server.delete("user", Ref(TRAINING_JOB, "ml", "churn"))
         stage.server.create("operator-1", JOB, manifest(**owned_by(owner)))
-        await stage.wait(10)
+        await stage.wait(60)
         assert not stage.server.objects
 
     on_stage(story)
@@ -222,25 +223,6 @@ def test_a_changed_template_replaces_pods_once_the_new_ones_are_ready() -> None:
         assert [pod["spec"]["containers"][0]["image"] for pod in stage.server.of(POD)] == ["two"]
 
     on_stage(story)
-
-
-@pytest.mark.parametrize(("fails", "end", "run_end"), [(0.0, "Complete", "FINISHED"), (1.0, "Failed", "FAILED")])
-def test_a_job_ends_as_its_pods_do_and_they_say_so_to_the_registry(fails: float, end: str, run_end: str) -> None:
-    async def story(stage: Stage) -> None:
-        mlflow = controlled(stage)
-        run = await RegistryLine(Wire(stage, "operator-1", print), mlflow).ensure_run(ENSURE)
-        container = {"name": "main", "env": [{"name": "MLFLOW_RUN_ID", "value": run.id}]}
-        stage.server.create(
-            "user", JOB, manifest(spec={"backoffLimit": 1, "template": {"spec": {"containers": [container]}}})
-        )
-        await stage.wait(300)
-        job = stage.server.get(Ref(JOB, "ml", "churn"))
-        assert job is not None
-        assert job_end(job) == end
-        assert len(stage.server.of(POD)) == (2 if fails else 1)
-        assert mlflow.runs[run.id].status == run_end
-
-    on_stage(story, Weather(slow_pods=1.0, training_fails=fails))
 
 
 # --- the watches

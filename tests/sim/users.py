@@ -4,25 +4,23 @@ import json
 from typing import Any, Final
 
 from serinus import objects
+from serinus.api.names import Annotation
 from serinus.asks import ModelVersion
-from serinus.objects import SERVICE, Manifest, ObjectKind, Ref, ref_of
-from tests.sim.fields import Json
-from tests.sim.judge_status import PASSWORD
-from tests.sim.kinds import CHILDREN, KINDS, OURS, TRAINING_JOB
+from serinus.objects import POD, SERVICE, Manifest, ObjectKind, Ref, ref_of
+from tests.sim import specs
+from tests.sim.fields import Json, get
+from tests.sim.kinds import CHILDREN, KINDS, OURS, TRAINING_JOB, is_of_job
 from tests.sim.lines import squat
 from tests.sim.mlflow import Mlflow
+from tests.sim.specs import ALIASES, MODEL, TRAINED
 from tests.sim.stage import Stage
 
 NAMESPACE: Final = "ml"
 NAMES: Final = ("churn", "fraud", "a-name-that-is-as-long-as-a-name-may-be-x")
-MODEL: Final = "churn"
-TRAINED: Final = "trained"
-MINIMUM: Final = 0.8
-ALIASES: Final = ("champion", "challenger")
-SECRET_ENV: Final = [{"name": "TOKEN", "value": PASSWORD}]
-# The operator's own reference that nobody knows: what `parse` alone refuses.
-INVALID_ARGS: Final = ["$(params.nobody)"]
-BROKEN_IMAGE: Final = "broken/server:1"
+# How often an edit leaves the revision as it is, and how often it or another goes back to what was wanted before.
+EDITS_OUTSIDE: Final = 0.3
+GOES_BACK: Final = 0.65
+ACTIONS: Final = ("retry@{}", "retry@{}", "retry@{}", "retry@{}", "promote@{}", "retry")
 
 
 class Users:
@@ -35,19 +33,25 @@ class Users:
         self._random = stage.random
         self._acting = True
         self._lost: list[Ref] = []
+        self._wanted: dict[Ref, list[Json]] = {}
+        self._ids = 0
         self._actions = (
             (4, self._create),
             (8, self._edit),
             (1, self._annotate),
+            (4, self._ask),
             (1, self._delete),
+            (1, self._replace),
             (2, self._wipe_status),
             (2, self._delete_child),
+            (2, self._delete_pod),
             (3, self._edit_child),
             (1, self._take_a_name),
             (1, self._free_a_name),
             (2, self._new_version),
             (2, self._move_alias),
             (1, self._lose_alias),
+            (1, self._move_trained),
         )
 
     def start(self) -> None:
@@ -87,7 +91,7 @@ class Users:
         ref = Ref(kind, NAMESPACE, self._random.choice(NAMES))
         if self._server.get(ref) is None:
             metadata = {"name": ref.name, "namespace": ref.namespace, "labels": {"team": "growth"}}
-            spec = self._spec(kind)
+            spec = self._spec(ref)
             self._stage.story.tell("user", "wants", ref, json.dumps(spec))
             self._server.create("user", kind, {"metadata": metadata, "spec": spec})
 
@@ -96,60 +100,50 @@ class Users:
         resource = self._one_of(OURS)
         if resource is not None:
             kind = KINDS[resource["kind"]]
-            spec = self._spec(kind)
+            spec = self._spec(_ref(resource))
             self._stage.story.tell("user", "edits", _ref(resource), json.dumps(spec))
             self._server.replace("user", kind, {**_naked(resource), "spec": spec})
 
-    def _spec(self, kind: ObjectKind) -> Json:
-        return self._training() if kind == TRAINING_JOB else self._serving()
-
-    def _training(self) -> Json:
-        random = self._random
-        spec: dict[str, Any] = {
-            "image": "mine/trainer:1",
-            "parameters": {"depth": random.randint(1, 2)},
-            "env": SECRET_ENV,
-        }
-        if random.random() < 0.2:
-            spec["suspend"] = True
-        if random.random() < 0.2:
-            spec["backoffLimit"] = random.choice((0, 2))
-        if random.random() < 0.1:
-            spec["args"] = INVALID_ARGS
-        if random.random() < 0.2:
-            spec["ttlSecondsAfterFinished"] = 60
-        return spec | (self._judging() if random.random() < 0.5 else {})
-
-    def _judging(self) -> Json:
-        """A gate, a registration, or both; jobs register into one model, and compare with each other's versions."""
-        random = self._random
-        register = {"model": TRAINED, "alias": ALIASES[1]}
-        absolute = {"metric": "val_f1", "min": MINIMUM}
-        relative = {"metric": "val_f1", "versus": {"alias": ALIASES[1]}, "minDelta": -1}
-        return random.choice(
-            (
-                {"register": register},
-                {"gate": [absolute]},
-                {"gate": [absolute], "register": register},
-                {"gate": [absolute, relative], "register": register},
-            )
-        )
-
-    def _serving(self) -> Json:
-        random = self._random
-        model = {"alias": ALIASES[0]} if random.random() < 0.7 else {"version": str(random.randint(1, 3))}
-        server: dict[str, Any] = {"env": SECRET_ENV, "replicas": random.choice((1, 1, 2))}
-        if random.random() < 0.3:
-            server["image"] = random.choice(("mine/server:1", "mine/server:2"))
-        if random.random() < 0.1:
-            server["image"] = BROKEN_IMAGE
-        return {"model": {"name": MODEL, **model}, "server": server}
+    def _spec(self, ref: Ref) -> Json:
+        """A new one, what was wanted earlier, or for training what changes nothing but how it is done."""
+        before, known = self._server.get(ref), self._wanted.setdefault(ref, [])
+        dice = self._random.random()
+        if before is not None and ref.kind == TRAINING_JOB and dice < EDITS_OUTSIDE:
+            return specs.otherwise(self._random, before["spec"])
+        if known and dice < GOES_BACK:
+            return self._random.choice(known)
+        made = specs.training(self._random) if ref.kind == TRAINING_JOB else specs.serving(self._random)
+        known.append(made)
+        return made
 
     def _annotate(self) -> None:
         resource = self._one_of(OURS)
         if resource is not None:
             note = {"metadata": {"annotations": {"note": str(self._random.randrange(3))}}}
             self._server.patch("user", _ref(resource), note)
+
+    def _ask(self) -> None:
+        """An action: most for a new attempt, some once more, some that nobody understands."""
+        there = [one for one in self._server.of(TRAINING_JOB) if objects.labels(one).get("app") != "squatter"]
+        if not there:
+            return
+        ended = [one for one in there if get(one, "status", "phase") in {"Failed", "Rejected"}]
+        self._ids += self._stage.chance(0.8)
+        text = self._random.choice(ACTIONS).format(self._ids)
+        ref = _ref(self._random.choice(ended or there))
+        self._stage.story.tell("user", "asks", ref, text)
+        self._server.patch("user", ref, {"metadata": {"annotations": {Annotation.ACTION: text}}})
+
+    def _replace(self) -> None:
+        """A resource goes while it works, and another of its name comes at once."""
+        there = self._server.of(TRAINING_JOB)
+        if there:
+            old = self._random.choice(there)
+            spec = old["spec"] if self._stage.chance(0.5) else specs.training(self._random)
+            self._server.delete("user", _ref(old))
+            metadata = {"name": old["metadata"]["name"], "namespace": NAMESPACE}
+            self._stage.story.tell("user", "wants again", _ref(old), json.dumps(spec))
+            self._server.create("user", TRAINING_JOB, {"metadata": metadata, "spec": spec})
 
     def _delete(self) -> None:
         resource = self._one_of(OURS)
@@ -169,22 +163,39 @@ class Users:
             self._lost.append(_ref(child))
             self._server.delete("user", _ref(child), foreground=self._stage.chance(0.3))
 
+    def _delete_pod(self) -> None:
+        """By hand, as pods of training are deleted: with patience, or by force where nothing is heard of one."""
+        pods = [one for one in self._server.of(POD) if is_of_job(one)]
+        if not pods:
+            return
+        ref = _ref(pod := self._random.choice(pods))
+        if objects.is_going(pod) and get(pod, "status", "phase") not in {"Succeeded", "Failed"}:
+            # The finalizer of its Job keeps even this one until it is counted: it is only given an end.
+            self._server.put_status("user", ref, {**(pod.get("status") or {}), "phase": "Failed"})
+        else:
+            self._server.delete("user", ref)
+
     def _edit_child(self) -> None:
         child = self._one_of(CHILDREN)
         if child is not None:
-            edits: list[Json] = [
-                {"metadata": {"labels": {"team": "curious"}}},
-                {"metadata": {"labels": dict.fromkeys(objects.labels(child))}},
-                {"metadata": {"annotations": None}},
-                {"metadata": {"ownerReferences": None}},
-            ]
-            if child["kind"] == "Deployment":
-                edits += [{"spec": {"replicas": 3}}, {"spec": {"minReadySeconds": 5}}]
-            if child["kind"] == "Service":
-                edits += [{"spec": {"selector": {"app": "elsewhere"}}}, {"spec": {"selector": None}}]
-            edit = self._random.choice(edits)
+            edit = self._random.choice(self._edits(child))
             self._stage.story.tell("user", "edits by hand", _ref(child), json.dumps(edit))
             self._server.patch("user", _ref(child), edit)
+
+    @staticmethod
+    def _edits(child: Manifest) -> list[Json]:
+        edits: list[Json] = [{"metadata": {"labels": {"team": "curious"}}}, {"metadata": {"annotations": None}}]
+        if not get(child, "spec", "template", "spec", "initContainers"):
+            # A Job that fetches code says which, once that is known: it could not get its labels back by an apply.
+            edits.append({"metadata": {"labels": dict.fromkeys(objects.labels(child))}})
+        if child["kind"] != "Job":
+            # A Job without its owner would be taken for that of a successor of the same name and spec.
+            edits.append({"metadata": {"ownerReferences": None}})
+        if child["kind"] == "Deployment":
+            edits += [{"spec": {"replicas": 3}}, {"spec": {"minReadySeconds": 5}}]
+        if child["kind"] == "Service":
+            edits += [{"spec": {"selector": {"app": "elsewhere"}}}, {"spec": {"selector": None}}]
+        return edits
 
     def _take_a_name(self) -> None:
         """An object of somebody else has the name that a child of ours had, or will have."""
@@ -212,6 +223,14 @@ class Users:
     def _move_alias(self) -> None:
         versions = sorted(version for model, version in self._mlflow.versions if model == MODEL)
         self._mlflow.set_alias(MODEL, ALIASES[0], self._random.choice(versions))
+
+    def _move_trained(self) -> None:
+        """Somebody prefers another of the versions that were trained, or none."""
+        versions = sorted(version for model, version in self._mlflow.versions if model == TRAINED)
+        if versions and self._stage.chance(0.7):
+            self._mlflow.set_alias(TRAINED, ALIASES[1], self._random.choice(versions))
+        else:
+            self._mlflow.lose_alias(TRAINED, ALIASES[1])
 
     def _lose_alias(self) -> None:
         if self._stage.chance(0.3):

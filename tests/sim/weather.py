@@ -43,8 +43,14 @@ class Weather:
     # of the cluster
     flapping: float = 0.0
     pod_lost: float = 0.0
-    training_fails: float = 0.0
     slow_pods: float = 3.0
+    # of training
+    training_fails: float = 0.0
+    disrupted: float = 0.0
+    unschedulable: float = 0.0
+    pull_fails: float = 0.0
+    fetch_fails: float = 0.0
+    taken_back: float = 0.0
     # of everything: times between two
     outage_every: float = 0.0
     crash_every: float = 0.0
@@ -65,8 +71,13 @@ class Weather:
             stale_list=_maybe(random, 0.5),
             flapping=_maybe(random, 0.5),
             pod_lost=_maybe(random, 0.3),
-            training_fails=_maybe(random, 0.6),
             slow_pods=random.choice((0.5, 3.0, 20.0)),
+            training_fails=_maybe(random, 0.6),
+            disrupted=_maybe(random, 0.6),
+            unschedulable=_maybe(random, 0.5),
+            pull_fails=_maybe(random, 0.5),
+            fetch_fails=_maybe(random, 0.6),
+            taken_back=_maybe(random, 0.6),
             outage_every=_seldom(random, 100.0),
             crash_every=_seldom(random, 40.0),
             clock_jump_every=_seldom(random, 100.0),

@@ -5,27 +5,34 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, override
+from typing import Any, Final, Protocol, override
 
 from serinus import rollout, training
 from serinus.plan import Defaults, Kind
 from serinus.ports import Kube
 from serinus.runtime.operator import Limits, Operator, Ports
-from tests.sim.controllers import Collector, Workloads
+from tests.sim.controllers import Collector, Deployments, Protector
 from tests.sim.feed import Feed
+from tests.sim.jobs import Jobs
 from tests.sim.judge import Judge
+from tests.sim.ledger import Ledger
 from tests.sim.lines import Counting, KubeLine, PodLine, WallClock, Wire
 from tests.sim.lines_registry import RegistryLine
 from tests.sim.mlflow import Mlflow
 from tests.sim.pods import Kubelet
+from tests.sim.queueing import Admitter
 from tests.sim.server import Change
 from tests.sim.stage import Stage
 from tests.sim.story import Story
+from tests.sim.trainers import Trainers
 from tests.sim.users import Users
 
 KINDS: Final[Sequence[Kind[Any]]] = (training.KIND, rollout.KIND)
 DEFAULTS: Final = Defaults(
-    tracking_uri="http://mlflow:5000", trainer_image="serinus/trainer:1", server_image="serinus/server:1"
+    tracking_uri="http://mlflow:5000",
+    trainer_image="serinus/trainer:1",
+    server_image="serinus/server:1",
+    cluster="this-cluster",
 )
 LIMITS: Final = Limits()
 DOWN_FOR: Final = (0.2, 10.0)
@@ -43,6 +50,27 @@ class Assembly:
     kube: Callable[[KubeLine], Kube] = lambda line: line
     registry: Callable[[Wire, Mlflow], RegistryLine] = RegistryLine
     forgiven: tuple[str, ...] = ()
+
+
+class Part(Protocol):
+    """Somebody who sees every change."""
+
+    def seen(self, change: Change) -> None:
+        """One change of one object."""
+        ...
+
+
+def cluster(stage: Stage, mlflow: Mlflow, ledger: Ledger) -> tuple[Part, ...]:
+    """What Kubernetes is made of, and what runs in it."""
+    return (
+        Collector(stage),
+        Protector(stage),
+        Deployments(stage),
+        Jobs(stage, ledger),
+        Admitter(stage),
+        Kubelet(stage),
+        Trainers(stage, mlflow, ledger),
+    )
 
 
 class Incarnation:
@@ -89,9 +117,10 @@ class World:
         self.stage = Stage(seed)
         self.stage.story.forgiven = assembly.forgiven
         self.mlflow = Mlflow(self.stage)
-        self.judge = Judge(self.stage, self.mlflow)
+        self.ledger = Ledger()
+        self.judge = Judge(self.stage, self.mlflow, self.ledger)
         self.users = Users(self.stage, self.mlflow)
-        parts = (self.judge, Collector(self.stage), Workloads(self.stage), Kubelet(self.stage, self.mlflow))
+        parts: tuple[Part, ...] = (self.ledger, self.judge, *cluster(self.stage, self.mlflow, self.ledger))
         self.stage.server.listeners += [*(part.seen for part in parts), self._feed]
         self.operator: Incarnation | None = None
         self._incarnations = 0
@@ -99,6 +128,7 @@ class World:
     def start_operator(self) -> None:
         """A new process, which knows nothing."""
         self._incarnations += 1
+        self.judge.knows_nothing()
         self.operator = Incarnation(self, self._incarnations)
 
     def start_trouble(self) -> None:
