@@ -10,6 +10,7 @@ from tests.sim.server import ApiServer, Change
 from tests.sim.stage import Stage
 
 TEMPLATE_HASH = "pod-template-hash"
+_NOBODYS: Manifest = {"metadata": {}}
 
 
 class Collector:
@@ -25,11 +26,9 @@ class Collector:
             self._collect(objects.uid(change.before or {}))
         if change.after is None:
             self._finish(objects.controller(change.before or {}))
-        elif (owner := objects.controller(change.after)) and owner != objects.controller(
-            change.before or {"metadata": {}}
-        ):
-            # Be it new, or given to somebody who is gone.
-            self._collect(owner)
+        elif objects.controller(change.after) not in {"", objects.controller(change.before or _NOBODYS)}:
+            # It is new, or was given to somebody, who may be gone.
+            self._collect(objects.controller(change.after))
         if change.verb == "delete slowly" and change.after is not None:
             self._finish(objects.uid(change.after))
 

@@ -58,7 +58,7 @@ class Trainers:
         if change.before is None:
             self._stage.later(0.1, self._stage.weather.slow_pods, lambda: self._schedule(ref, uid))
             if self._stage.chance(self._stage.weather.disrupted):
-                self._stage.later(0.1, 50.0, lambda: self._disrupt(ref, uid))
+                self._stage.later(0.1, 30.0, lambda: self._disrupt(ref, uid))
         elif objects.is_going(change.after) and not objects.is_going(change.before):
             self._stage.later(*GRACE, lambda: self._terminate(ref, uid))
 
@@ -163,7 +163,7 @@ class Trainers:
     def _lose(self, ref: Ref, uid: str) -> None:
         """Nothing is heard of its node: for ever, until it comes back, or until somebody forces the pod."""
         self._lost.add(uid)
-        if self._stage.chance(0.6):
+        if self._stage.chance(0.4):
             self._stage.later(*AWAY, lambda: self._found(ref, uid))
 
     def _found(self, ref: Ref, uid: str) -> None:

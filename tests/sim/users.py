@@ -42,6 +42,7 @@ class Users:
             (4, self._ask),
             (1, self._delete),
             (1, self._replace),
+            (2, self._there_and_back),
             (2, self._wipe_status),
             (2, self._delete_child),
             (2, self._delete_pod),
@@ -87,7 +88,7 @@ class Users:
     # --- resources
 
     def _create(self) -> None:
-        kind = self._random.choice(OURS)
+        kind = self._random.choice((TRAINING_JOB, *OURS))
         ref = Ref(kind, NAMESPACE, self._random.choice(NAMES))
         if self._server.get(ref) is None:
             metadata = {"name": ref.name, "namespace": ref.namespace, "labels": {"team": "growth"}}
@@ -99,10 +100,7 @@ class Users:
         """A few specs only, so that people often come back to what they had."""
         resource = self._one_of(OURS)
         if resource is not None:
-            kind = KINDS[resource["kind"]]
-            spec = self._spec(_ref(resource))
-            self._stage.story.tell("user", "edits", _ref(resource), json.dumps(spec))
-            self._server.replace("user", kind, {**_naked(resource), "spec": spec})
+            self._write(resource, self._spec(_ref(resource)))
 
     def _spec(self, ref: Ref) -> Json:
         """A new one, what was wanted earlier, or for training what changes nothing but how it is done."""
@@ -130,9 +128,29 @@ class Users:
         ended = [one for one in there if get(one, "status", "phase") in {"Failed", "Rejected"}]
         self._ids += self._stage.chance(0.8)
         text = self._random.choice(ACTIONS).format(self._ids)
+        if not ended and self._stage.chance(0.7):
+            return
         ref = _ref(self._random.choice(ended or there))
         self._stage.story.tell("user", "asks", ref, text)
         self._server.patch("user", ref, {"metadata": {"annotations": {Annotation.ACTION: text}}})
+
+    def _there_and_back(self) -> None:
+        """What was wanted is wanted again soon after something else was, above all where it came to nothing."""
+        there = self._server.of(TRAINING_JOB)
+        bad = [one for one in there if get(one, "status", "phase") in {"Failed", "Rejected"}]
+        if there:
+            resource = self._random.choice(bad or there)
+            self._write(resource, specs.training(self._random))
+            self._stage.later(0.1, 60.0, lambda: self._back(_ref(resource), resource))
+
+    def _back(self, ref: Ref, before: Manifest) -> None:
+        live = self._server.get(ref)
+        if live is not None and self._acting:
+            self._write(live, before["spec"])
+
+    def _write(self, resource: Manifest, spec: Json) -> None:
+        self._stage.story.tell("user", "edits", _ref(resource), json.dumps(spec))
+        self._server.replace("user", KINDS[resource["kind"]], {**_naked(resource), "spec": spec})
 
     def _replace(self) -> None:
         """A resource goes while it works, and another of its name comes at once."""
