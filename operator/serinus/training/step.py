@@ -166,16 +166,18 @@ def _history(before: TrainingJobStatus) -> tuple[PastRun, ...]:
         return others
     ends = {"Succeeded", "Rejected", "Failed"}
     outcome = before.phase if before.finished_at is not None and before.phase in ends else "Killed"
-    ready = next((one for one in before.conditions if one.type == ConditionType.READY), None)
+    # Not what `Ready` says: that may be about a spec that was refused since.
+    over = (ConditionType.COMPLETE, ConditionType.FAILED)
+    end = next((one for one in before.conditions if one.type in over), None) if outcome != "Killed" else None
     past = PastRun.model_validate(
         {
             "revision": before.revision,
             "outcome": outcome,
-            "reason": ready.reason if ready is not None and outcome != "Killed" else "",
+            "reason": end.reason if end is not None else "",
             "run_id": before.run.id,
             "version": before.registered.version if before.registered else "",
             "finished_at": before.finished_at,
-            "message": before.message if outcome != "Killed" else "the spec was changed before it was finished",
+            "message": end.message if end is not None else "the spec was changed before it was finished",
         }
     )
     return (*others, past)
