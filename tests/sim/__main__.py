@@ -13,13 +13,43 @@ def main() -> int:
     options = _options()
     seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
     assembly = Assembly(forgiven=tuple(options.forgive))
-    started, results = time.perf_counter(), []
+    total = Total()
     for seed in seeds:
-        results.append(simulate(seed, assembly, steps=options.steps))
-        if results[-1].broken and not options.keep_going:
+        result = simulate(seed, assembly, steps=options.steps)
+        total.add(result)
+        if result.broken or options.seed is not None:
+            print(f"seed {seed}: {result.broken}" if total.broken > 1 else result.told(options.story), flush=True)
+        if result.broken and not options.keep_going:
             break
-    _report(results, time.perf_counter() - started, options.story, always=options.seed is not None)
-    return int(any(result.broken for result in results))
+    print(total.told())
+    return int(total.broken > 0)
+
+
+class Total:
+    """What all seeds came to; their stories are not kept."""
+
+    def __init__(self) -> None:
+        """Nothing yet; the clock starts."""
+        self._started = time.perf_counter()
+        self.seeds = self.broken = self.effects = self.steps = 0
+        self.virtual_seconds = 0.0
+
+    def add(self, result: Result) -> None:
+        """One more seed."""
+        self.seeds += 1
+        self.broken += bool(result.broken)
+        self.effects += result.effects
+        self.steps += result.steps
+        self.virtual_seconds += result.virtual_seconds
+
+    def told(self) -> str:
+        """One line."""
+        seconds = time.perf_counter() - self._started
+        return (
+            f"{self.seeds} seeds, {self.broken} broken; {self.effects} effects and {self.steps} steps in "
+            f"{seconds:.1f} s: {self.steps / seconds:.0f} steps a second; "
+            f"{self.virtual_seconds / 3600:.0f} hours of virtual time"
+        )
 
 
 def _options() -> argparse.Namespace:
@@ -32,22 +62,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--forgive", action="append", default=[], help="go on past what has these words")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first seed that fails")
     return parser.parse_args()
-
-
-def _report(results: list[Result], seconds: float, lines: int, *, always: bool) -> None:
-    broken = [result for result in results if result.broken]
-    for result in broken[1:]:
-        print(f"seed {result.seed}: {result.broken}")
-    if broken:
-        print(broken[0].told(lines))
-    elif always:
-        print(results[0].story.end(lines))
-    steps, virtual = sum(result.steps for result in results), sum(result.virtual_seconds for result in results)
-    effects = sum(result.effects for result in results)
-    print(
-        f"{len(results)} seeds, {len(broken)} broken; {effects} effects and {steps} steps in {seconds:.1f} s: "
-        f"{steps / seconds:.0f} steps a second; {virtual / 3600:.0f} hours of virtual time"
-    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Invariants of training, checked with every status that is written, and every change of the registry."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,9 +26,11 @@ class _Verdict:
     """How a revision was told to be over, and how often a retry was asked for then, or the status lost."""
 
     phase: str
-    asked: int
+    retried: int
     wiped: int
     finished_at: str
+    # A run of it was open then that nobody knew of: made, and not written down before the operator died.
+    left_open: bool
 
 
 class TrainingJudge:
@@ -39,13 +42,17 @@ class TrainingJudge:
         self._fail = fail
         # Revisions that were told to be over.
         self._over: dict[tuple[str, str], _Verdict] = {}
+        # Retries that were executed: by id, and how many of each revision.
         self._done: set[tuple[str, str]] = set()
+        self._retried: Counter[tuple[str, str]] = Counter()
 
     def over(self, uid: str, revision: str) -> str:
         """How a revision was told to be over, if nobody has asked for a retry since."""
         told = self._over.get((uid, revision))
-        is_final = told is not None and (told.phase == "Succeeded" or told.asked == self._ledger.asked[uid])
-        return told.phase if told is not None and is_final else ""
+        if told is None or (told.phase != "Succeeded" and told.retried != self._retried[uid, revision]):
+            return ""
+        # Who loses the status then finds an attempt that seems to go on.
+        return "" if told.left_open and self._ledger.wiped[uid] > told.wiped else told.phase
 
     # --- status
 
@@ -66,6 +73,7 @@ class TrainingJudge:
         if (uid, action["id"]) in self._done:
             return f"{action['verb']}@{action['id']} is executed twice"
         self._done.add((uid, action["id"]))
+        self._retried[uid, status["revision"]] += 1
         self._ledger.forgive(uid, status["revision"])
         return ""
 
@@ -98,7 +106,7 @@ class TrainingJudge:
             if wrong := self._reason(Attempt(uid, status.get("revision", ""), one["number"]), one.get("reason", "")):
                 return wrong
         unfit = [one for one in records if one.get("reason") in DATA_REASONS]
-        if len(unfit) > 1 + self._ledger.asked[uid]:
+        if len(unfit) > 1 + self._retried[uid, status.get("revision", "")]:
             return f"data that is unfit was read {len(unfit)} times"
         return ""
 
@@ -115,10 +123,13 @@ class TrainingJudge:
         phase, key = status.get("phase"), (uid, status.get("revision", ""))
         if phase not in ENDED or not status.get("finishedAt"):
             return ""
-        now = _Verdict(str(phase), self._ledger.asked[uid], self._ledger.wiped[uid], status["finishedAt"])
+        known = {status.get("run", {}).get("id"), *(one.get("runId") for one in status.get("attempts") or ())}
+        mine = [run for run in self._mlflow.runs.values() if (run.tags.get(_UID), run.tags.get(_REVISION)) == key]
+        left_open = any(run.status in OPEN and run.id not in known for run in mine)
+        now = _Verdict(str(phase), self._retried[key], self._ledger.wiped[uid], status["finishedAt"], left_open)
         before = self._over.get(key, now)
         self._over[key] = now
-        if (before.asked, before.wiped) != (now.asked, now.wiped):
+        if (before.retried, before.wiped) != (now.retried, now.wiped):
             return ""
         if before.phase != now.phase:
             return f"revision {key[1]} was {before.phase}, and now it is {phase}"

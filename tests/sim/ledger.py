@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from serinus import objects
-from serinus.api.names import Annotation, Label
+from serinus.api.names import Label
 from serinus.objects import JOB, Manifest
-from tests.sim.fields import get
 from tests.sim.kinds import TRAINING_JOB
 from tests.sim.server import Change
 
@@ -57,8 +56,7 @@ class Ledger:
         # What the specs of a TrainingJob have said so far.
         self.limits: dict[str, int] = {}
         self.deadlines: dict[str, set[float]] = {}
-        # How often a retry was asked for, and how often the status was lost.
-        self.asked: Counter[str] = Counter()
+        # How often the status was lost.
         self.wiped: Counter[str] = Counter()
 
     def seen(self, change: Change) -> None:
@@ -124,15 +122,14 @@ class Ledger:
 
     def _resource(self, change: Change, after: Manifest) -> None:
         uid, spec = objects.uid(after), after["spec"]
-        if change.verb == "status":
-            self.wiped[uid] += 1
+        if change.verb == "status" or change.before is None or change.before.get("spec") != spec:
+            # Who changes the spec before a retry has begun may leave it behind.
             for lost in [one for one in self._promised if one[0] == uid]:
                 self._promised.discard(lost)
                 self._forgiven.pop(lost)
+        if change.verb == "status":
+            self.wiped[uid] += 1
             return
         limit = spec.get("backoffLimit", DEFAULT_LIMIT)
         self.limits[uid] = min(self.limits.get(uid, limit), limit)
         self.deadlines.setdefault(uid, set()).add(spec.get("activeDeadlineSeconds", NEVER))
-        asked = get(after, "metadata", "annotations", Annotation.ACTION)
-        if asked and asked != get(change.before, "metadata", "annotations", Annotation.ACTION):
-            self.asked[uid] += 1

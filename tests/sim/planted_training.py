@@ -62,6 +62,11 @@ def _well(*given: Any, **named: Any) -> Any:  # noqa: ANN401 (as the part that i
     return _orders(step, attempt, resolved, "FINISHED", *more, **named)
 
 
+def _not_for_failures(*given: Any, **named: Any) -> Any:  # noqa: ANN401 (likewise)
+    """Only the run of an attempt that ended well is closed."""
+    return () if given[3] == "FAILED" else _orders(*given, **named)
+
+
 _parent_order = closing.parent_order
 
 
@@ -188,8 +193,8 @@ TRAINING_BUGS: Final = (
     Planted("the pause between attempts is forgotten", _with((attempts, "delay", _no_pause)), "after the last attempt"),
     Planted(
         "the next begins before the last is closed",
-        _with((closing, "orders", _forgotten)),
-        "is made while|which has",
+        _with((closing, "orders", _not_for_failures)),
+        "is made while|which has|though attempt",
     ),
     Planted("the run above is forgotten", _with((opening, "begun", _without_parent)), "no run above it|though attempt"),
     Planted("the run above is closed well", _with((closing, "parent_order", _well_above)), "though the job has"),

@@ -79,7 +79,9 @@ class Settled:
     def _training_job(self, resource: Manifest) -> str:
         if isinstance(TrainingJob.parse(resource), Invalid):
             return self._told(resource) or expect(resource, "Stalled", "InvalidSpec")
-        return "" if self._taken(resource) else self._told(resource) or self._training.problem(resource)
+        if self._taken(resource) or self._training.is_stuck(resource):
+            return ""
+        return self._told(resource) or self._training.problem(resource)
 
     def _open_run(self, run: Run) -> str:
         """No run of ours is open whose resource is gone or finished, whoever left it so."""

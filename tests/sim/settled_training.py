@@ -51,6 +51,11 @@ class SettledTraining:
             return f"its phase is {phase}"
         return expect(resource, *TOLD[phase]) or self._ends(resource, phase) or self._deserved(resource, phase)
 
+    def is_stuck(self, resource: Manifest) -> bool:
+        """Whether somebody deleted its volume, and a pod that is lost has it: nothing goes on before that is forced."""
+        mine = (one for one in self._server.of(PVC) if objects.controller(one) == objects.uid(resource))
+        return any(objects.is_going(one) for one in mine)
+
     def _children(self, resource: Manifest, kind: ObjectKind) -> list[Manifest]:
         """Its children, without those that somebody took our labels off, and those that are on their way out."""
         mine = (one for one in self._server.of(kind) if objects.controller(one) == objects.uid(resource))
@@ -84,8 +89,10 @@ class SettledTraining:
         if whole is None:
             return "it has no run"
         uid, revision = objects.uid(resource), get(resource, "status", "revision")
-        # A Job that somebody put out of sight may go on, and its code say so.
-        taken = {one.number for one in self._ledger.taken if (one.uid, one.revision) == (uid, revision)}
+        # A Job that somebody put out of sight may go on, and its code say so; likewise a pod that had done its work
+        # when its Job was stopped and before it was told.
+        may_go_on = self._ledger.taken | (self._ledger.promising - self._ledger.completed)
+        taken = {one.number for one in may_go_on if (one.uid, one.revision) == (uid, revision)}
         wanted = "FINISHED" if _reason(resource) == "ArtifactMissing" else RUN_OF_END[phase]
         if whole.status != wanted and whole.tags.get("serinus.attempt") not in {str(one) for one in taken}:
             return f"{whole.id} is {whole.status} though the job has {phase}"

@@ -138,7 +138,7 @@ class Trainers:
 
     def _disrupt(self, ref: Ref, uid: str) -> None:
         pod = self._working(ref, uid)
-        if pod is None or not self._stage.weather.disrupted:
+        if pod is None or not self._stage.weather.disrupted or not get(pod, "spec", "nodeName"):
             return
         self._ledger.disrupt(pod)
         how = self._stage.random.choice((*DELETING, *STAYING))

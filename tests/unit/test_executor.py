@@ -231,6 +231,33 @@ async def test_nothing_follows_what_failed(world: World) -> None:
 
 
 @story
+async def test_a_child_that_was_made_without_an_answer_is_looked_for_before_the_next_plan(world: World) -> None:
+    world.kube.fails["apply Job"] = Unavailable("no answer")
+    with pytest.raises(Unavailable):
+        await world.execute(Apply(JOB, child({})))
+    world.kube.seen = lambda *_, **__: None  # The event is late.
+    world.kube.put(JOB, child({}))
+    world.kube.requests.clear()
+    await world.executor.make_sure(CHURN)
+    assert (world.kube.requests, world.cache.get(A_JOB) is None) == (["get Job churn-a"], False)
+    await world.executor.make_sure(CHURN)
+    assert world.kube.requests == ["get Job churn-a"], "once is enough"
+
+
+@story
+async def test_what_is_unknown_stays_so_until_the_api_server_answers(world: World) -> None:
+    world.kube.fails["apply Job"] = world.kube.fails["get Job"] = Unavailable("no answer")
+    with pytest.raises(Unavailable):
+        await world.execute(Apply(JOB, child({})))
+    with pytest.raises(Unavailable):
+        await world.executor.make_sure(CHURN)
+    world.kube.fails.clear()
+    world.kube.requests.clear()
+    await world.executor.make_sure(CHURN)
+    assert world.kube.requests == ["get Job churn-a"]
+
+
+@story
 async def test_a_delete_is_asked_for_once(world: World) -> None:
     world.kube.seen = lambda *_, **__: None  # The event is late.
     job = world.kube.put(JOB, child({}))

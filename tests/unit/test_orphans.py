@@ -153,6 +153,11 @@ def test_a_run_of_the_past_ends_as_it_did_then(outcome: str, end: Any) -> None: 
     assert _found(_run(), _job({"history": history})) == Orphan("run-1", end)
 
 
+def test_a_run_of_the_past_that_was_come_back_to_is_wanted_again() -> None:
+    history = [{"revision": _revision(_job()), "outcome": "Killed", "runId": "run-1"}]
+    assert _found(_run(_revision(_job())), _job({"history": history})) is None
+
+
 # --- where the runs of a TrainingJob may be
 
 

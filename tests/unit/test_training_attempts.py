@@ -263,7 +263,8 @@ def test_the_next_attempt_waits_for_the_pods_of_the_last() -> None:
     life.job_fails()
     life.run()
     plan = life.passes(10)
-    assert (len(life.of(JOB)), life.conditions()["Reconciling"]) == (1, ("True", "Stopping"))
+    assert (len(life.of(JOB)), life.conditions()["Reconciling"]) == (1, ("True", "Retrying"))
+    assert life.mlflow.statuses() == ["RUNNING"], "what is at work may tell MLflow of another end"
     assert plan.requeue_after == timedelta(seconds=60)
     life.put_pod("Failed", worker=1, containerStatuses=[ended("main", 143)])
     life.run()

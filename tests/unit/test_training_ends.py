@@ -303,6 +303,7 @@ def test_a_pod_that_its_node_does_not_end_is_lost_and_its_job_is_stopped() -> No
 def test_a_deadline_of_the_job_itself_is_the_end() -> None:
     life = training_life()
     life.job_fails("DeadlineExceeded", "Job was active longer than specified deadline")
+    life.pods_end()
     life.run()
     assert told(life) == ("DeadlineExceeded", True, "Job was active longer than specified deadline")
     assert (life.status["phase"], life.conditions()["Failed"]) == ("Failed", ("True", "DeadlineExceeded"))

@@ -10,7 +10,7 @@ from serinus.api import names
 from serinus.api.scalars import timestamp
 from serinus.objects import EVENT, Manifest, Ref
 from serinus.plan import Apply, Delete, Event, Kind, Plan
-from serinus.ports import Clock, Conflict, Forbidden, Kube, KubeError, Missing, Refused
+from serinus.ports import Clock, Conflict, Forbidden, Kube, KubeError, Missing, Refused, Unavailable
 from serinus.runtime.cache import Cache
 from serinus.runtime.settled import contains, is_settled, sealed
 
@@ -49,14 +49,34 @@ class Executor:
         self._cache = cache
         self._clock = clock
         self._applied: dict[Ref, _Applied] = {}
+        # By resource: children of which nobody said whether they were made.
+        self._unsure: dict[Ref, set[Ref]] = {}
+
+    async def make_sure(self, key: Ref) -> None:
+        """See what became of children whose making had no answer: what is planned next may not name them again."""
+        for ref in sorted(self._unsure.get(key, ())):
+            await self._look(ref)
+        self._unsure.pop(key, None)
+
+    def forget(self, key: Ref) -> None:
+        """The resource is gone, and its children with it."""
+        self._unsure.pop(key, None)
 
     async def execute(self, kind: Kind[Any], resource: Manifest, plan: Plan) -> bool:
         """Children first, then deletes, then status, then events; whether anything is not as the plan saw it."""
-        applied = [await self.apply(resource, apply) for apply in plan.apply]
+        applied = [await self._applied_for(kind, resource, apply) for apply in plan.apply]
         for delete in plan.delete:
             await self.delete(delete)
         reported = await self.report(kind, resource, plan)
         return any(applied) or reported
+
+    async def _applied_for(self, kind: Kind[Any], resource: Manifest, apply: Apply) -> bool:
+        try:
+            return await self.apply(resource, apply)
+        except Unavailable:
+            key = objects.ref_of(kind.object_kind, resource)
+            self._unsure.setdefault(key, set()).add(objects.ref_of(apply.kind, apply.manifest))
+            raise
 
     async def apply(self, resource: Manifest, apply: Apply) -> bool:
         """The child is there as wanted; whether it is not as it was."""

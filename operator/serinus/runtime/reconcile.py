@@ -41,7 +41,10 @@ class Reconciler:
         resource = self._cache.get(key)
         if resource is None or objects.is_going(resource):
             self._answers.want(key, ())
+            self._executor.forget(key)
             return None
+        await self._executor.make_sure(key)
+        resource = self._cache.get(key) or resource
         kind = self._kinds[key.kind]
         plan = self._decide(kind, key, resource)
         changed = await self._carry_out(kind, resource, plan)

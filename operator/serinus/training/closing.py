@@ -86,6 +86,9 @@ def parent_order(step: Step, run: RunStatus, attempt: Attempt, end: RunEnd, outc
 
 def plan(step: Step, run: RunStatus, attempt: Attempt) -> Plan | None:
     """Close the run; then the failure of the whole, or a pause before the next attempt. None: it is time for that."""
+    if step.at_work():
+        # Until they have ended their code may tell MLflow of another end.
+        return replace(step.wait(None, Reason.RETRYING, "waiting for its pods"), requeue_after=ends.LOST_AFTER)
     after = attempts.after(step.job.spec, step.status)
     outcome = after.end.reason if isinstance(after, Over) else ""
     resolved = step.status.resolved or ResolvedRun()

@@ -84,8 +84,11 @@ class _Lifecycle(Step):
 
     def _stale(self) -> list[Manifest]:
         """Jobs and pods that are not wanted: of another revision, or any that runs while suspended."""
+        # A Job that is on its way out makes no pods any more; while a pod of it is lost it cannot even go.
         jobs = (
-            one for one in self.facts.of(JOB) if not self.is_mine(one) or (self.must_rest and not ends.is_over(one))
+            one
+            for one in self.facts.of(JOB)
+            if not objects.is_going(one) and (not self.is_mine(one) or (self.must_rest and not ends.is_over(one)))
         )
         pods = (one for one in self.facts.of(POD) if not self.is_mine(one) or self.must_rest)
         return [*jobs, *(one for one in pods if ends.is_live(one, self.facts.now))]
@@ -110,7 +113,7 @@ class _Lifecycle(Step):
         if (later := self._later_than(attempt)) is not None:
             return opening.begun(self, later)
         if attempt.finished_at is not None and attempt.reason != Reason.COMPLETED:
-            return closing.plan(self, run, attempt) or self._another(attempt)
+            return closing.plan(self, run, attempt) or opening.begun(self, attempt.number + 1)
         end = self._end(attempt)
         if isinstance(end, Plan):
             return end
@@ -151,14 +154,6 @@ class _Lifecycle(Step):
         if status == "FAILED":
             return End(ok=False, reason=Reason.ERROR, message="the run says that it failed, and its Job is gone")
         return ends.taken(Reason.POD_DELETED, "its Job was deleted before it had ended")
-
-    def _another(self, failed: Attempt) -> Plan:
-        """The next attempt, when nothing of the last one runs any more."""
-        pods = [one["metadata"]["name"] for one in self.facts.of(POD) if ends.is_live(one, self.facts.now)]
-        if pods:
-            message = f"waiting for {', '.join(pods)} to end before another attempt"
-            return replace(self.say("Pending", progressing(Reason.STOPPING, message)), requeue_after=ends.LOST_AFTER)
-        return opening.begun(self, failed.number + 1)
 
     # --- the end
 

@@ -4,13 +4,15 @@ A revision has one run as long as one attempt is enough. With the second attempt
 neither metrics nor models of its own, so that what a failed attempt logged is never taken for a result.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 from serinus.api import names
 from serinus.api.conditions import ConditionType, Reason
 from serinus.api.trainingjob_status import Attempt, ResolvedRun
 from serinus.api.trainingjob_status import Run as RunStatus
-from serinus.asks import EndRun, EnsureRun, FindRuns, Known, Run, TagRun, pairs
+from serinus.asks import EndRun, EnsureRun, FindRuns, Known, Run, RunEnd, TagRun, pairs
 from serinus.objects import JOB
 from serinus.plan import Plan
 from serinus.progress import Said, progressing, settled, updated
@@ -29,6 +31,7 @@ UNKNOWN = 0
 
 _OPENING = "opening the run in MLflow"
 _OPEN = ("RUNNING", "SCHEDULED")
+_END_OF: Final[Mapping[str, RunEnd]] = {"FINISHED": "FINISHED", "FAILED": "FAILED"}
 
 
 def found(step: Step) -> Plan:
@@ -43,7 +46,7 @@ def found(step: Step) -> Plan:
     runs = step.ask(find)
     if not isinstance(runs, Known):
         return step.wait(runs, Reason.PENDING, _OPENING)
-    mine = [run for run in runs.value if run.tags.get(REVISION_TAG) == step.revision]
+    mine = [_as_closed(run) for run in runs.value if run.tags.get(REVISION_TAG) == step.revision]
     for closed in [step.ask(stray) for stray in _strays(step, runs.value, mine)]:
         if not isinstance(closed, Known):
             return step.wait(closed, Reason.STOPPING, "closing earlier runs")
@@ -52,6 +55,10 @@ def found(step: Step) -> Plan:
 
 def begun(step: Step, number: int, runs: Sequence[Run] = ()) -> Plan:
     """The run of this attempt is open, below a common one if it is not the first; then it is made to run."""
+    if step.job_of(number) is None and (pods := step.at_work()):
+        # Of an earlier attempt, or of a predecessor of the same name: two at a time would have one volume.
+        message = f"waiting for {', '.join(pods)} to end before another attempt"
+        return replace(step.say("Pending", progressing(Reason.STOPPING, message)), requeue_after=ends.LOST_AFTER)
     parent = ""
     if number > 1:
         above = step.ask(_ensure(step, PARENT))
@@ -64,35 +71,56 @@ def begun(step: Step, number: int, runs: Sequence[Run] = ()) -> Plan:
     run = step.ask(_ensure(step, number, parent))
     if not isinstance(run, Known):
         return step.wait(run, Reason.PENDING, _OPENING)
-    opened = RunStatus(
-        id=parent or run.value.id, experiment_id=run.value.experiment_id, url=_url(step, run.value, parent)
-    )
-    attempt = Attempt(number=number, run_id=run.value.id)
+    if _is_left_behind(run.value) and step.job_of(number) is None:
+        # Its Job went while this was asked for: nothing is made for a run that was closed.
+        return begun(step, number + 1, runs)
+    url = _url(step, run.value, parent)
+    opened = RunStatus(id=parent or run.value.id, experiment_id=run.value.experiment_id, url=url)
+    return _made_to_run(step, opened, Attempt(number=number, run_id=run.value.id), runs)
+
+
+def _made_to_run(step: Step, opened: RunStatus, attempt: Attempt, runs: Sequence[Run]) -> Plan:
+    """It is at work, or was while nothing was known of it."""
     changes: dict[str, object] = {
         "run": opened,
-        "attempt": number,
+        "attempt": attempt.number,
         "attempts": step.attempts_with(attempt),
         "resolved": _resolved(step, runs),
         "progress": None,
     }
-    job = step.job_of(number)
-    end = ends.of_job(job, step.pods_of(number), step.facts.now) if job is not None else None
+    job = step.job_of(attempt.number)
+    end = ends.of_job(job, step.pods_of(attempt.number), step.facts.now) if job is not None else None
     if not isinstance(end, End):
         return running.plan(step, opened, attempt, changes)
-    # It ended while nothing was known of it.
     step.status = updated(step.status, **changes)
     return outcome.plan(step, opened, attempt, {}) if end.ok else closing.record(step, attempt, end)
 
 
 def _strays(step: Step, runs: Sequence[Run], mine: Sequence[Run]) -> tuple[EndRun, ...]:
     """Runs that nobody works on: all but those of this revision, and these too while suspended."""
-    kept = [] if step.must_rest else [run.id for run in mine]
+    closed = {run.id: _END_OF[run.status] for run in mine if run.status in _END_OF}
+    kept = [] if step.must_rest else [run.id for run in mine if run.id not in closed]
     why = "Suspended" if step.job.spec.suspend else "Superseded"
     return tuple(
-        EndRun(server=step.server, run_id=run.id, end="KILLED", tags=pairs({ends.REASON_TAG: why}))
+        EndRun(server=step.server, run_id=run.id, end=closed[run.id])
+        if run.id in closed
+        else EndRun(server=step.server, run_id=run.id, end="KILLED", tags=pairs({ends.REASON_TAG: why}))
         for run in runs
         if run.status in _OPEN and run.id not in kept
     )
+
+
+def _is_left_behind(run: Run) -> bool:
+    """Whether it was closed for what no code had a part in, whatever a pod on its way out said since."""
+    return run.tags.get(ends.REASON_TAG) in {"Superseded", "Suspended"}
+
+
+def _as_closed(run: Run) -> Run:
+    """A run as it was closed, should a pod that was on its way out have opened it once more."""
+    reason = run.tags.get(ends.REASON_TAG, "")
+    if run.status not in _OPEN or not reason or _is_left_behind(run):
+        return run
+    return replace(run, status="FINISHED" if reason == Reason.COMPLETED else "FAILED")
 
 
 def _where_it_was(step: Step, mine: Sequence[Run]) -> Plan:

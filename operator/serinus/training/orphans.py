@@ -74,10 +74,13 @@ def _of_resource(run: Run, owned: Owned) -> Orphan | None:
         return None
     if _refers(status, run):
         return None if status.finished_at is None else _as_recorded(run, status)
+    if _is_wanted(owned.resource, status, run):
+        # Whatever came of it earlier: it may have been come back to.
+        return None
     past = next((one.outcome for one in status.history if one.run_id == run.id), None)
     if past is not None:
         return Orphan(run.id, _ENDS.get(past, "KILLED"))
-    if _is_wanted(owned.resource, status, run) or any(_works_on(child, run) for child in owned.children):
+    if any(_works_on(child, run) for child in owned.children):
         return None
     return Orphan(run.id, "KILLED", _because(SUPERSEDED))
 

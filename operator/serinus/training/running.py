@@ -39,7 +39,8 @@ class _Running:
         self.run = run
         self.attempt = attempt
         self.job = step.job_of(attempt.number)
-        self.pods = step.pods_of(attempt.number)
+        # Before there is a Job they are those of a predecessor of the same name.
+        self.pods = step.pods_of(attempt.number) if self.job is not None else ()
         self.changes = dict(changes)
 
     def plan(self) -> Plan:

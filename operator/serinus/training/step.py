@@ -79,6 +79,10 @@ class Step:
         others = (one for one in self.status.attempts if one.number != current.number)
         return tuple(sorted((*others, current), key=lambda one: one.number))
 
+    def at_work(self) -> tuple[str, ...]:
+        """The names of all pods that have not ended."""
+        return tuple(one["metadata"]["name"] for one in self.facts.of(POD) if ends.is_live(one, self.facts.now))
+
     def deletion(self, kind: ObjectKind, child: Manifest) -> Delete:
         """This very child goes."""
         return Delete(objects.ref_of(kind, child), objects.uid(child))
@@ -161,9 +165,10 @@ def _anew(before: TrainingJobStatus) -> TrainingJobStatus:
 
 def _history(before: TrainingJobStatus) -> tuple[PastRun, ...]:
     """What was finished or begun, the revision that is left behind among it."""
-    others = tuple(one for one in before.history if one.revision != before.revision)
     if before.run is None or not before.revision:
-        return others
+        # It was not begun again: what it came to earlier stands.
+        return before.history
+    others = tuple(one for one in before.history if one.revision != before.revision)
     ends = {"Succeeded", "Rejected", "Failed"}
     outcome = before.phase if before.finished_at is not None and before.phase in ends else "Killed"
     # Not what `Ready` says: that may be about a spec that was refused since.
