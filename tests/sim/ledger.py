@@ -42,6 +42,8 @@ class Ledger:
         self.completed: set[Attempt] = set()
         self.promising: set[Attempt] = set()
         self.taken: set[Attempt] = set()
+        # Those whose Job the operator has stopped.
+        self.stopped: set[Attempt] = set()
         # How many attempts of a revision have failed by themselves, in all and when a retry was asked for last.
         self.failures: Counter[tuple[str, str]] = Counter()
         self._failed: set[str] = set()
@@ -116,6 +118,9 @@ class Ledger:
             made = Attempt(objects.controller(change.after), revision, int(number) if number.isdecimal() else -1)
             self.attempts[objects.uid(change.after)] = made
             self._promised.discard((made.uid, made.revision))
+        elif change.after is None and change.actor.startswith(OPERATOR) and change.before is not None:
+            stopped = self.attempts.get(objects.uid(change.before))
+            self.stopped |= set() if stopped is None else {stopped}
         elif change.actor not in CONTROLLERS and not change.actor.startswith(OPERATOR) and change.before is not None:
             before = self.attempts.get(objects.uid(change.before))
             self.taken |= set() if before is None else {before}

@@ -83,10 +83,6 @@ def _uncounted(step: Any, attempt: Any, end: End) -> Plan:  # noqa: ANN401 (like
     return dataclasses.replace(made, status=made.status.model_copy(update={"failures": 0}))
 
 
-def _goes_on(step: Any, attempt: Any, end: End) -> Plan:  # noqa: ANN401 (likewise)
-    return dataclasses.replace(_record(step, attempt, end), delete=())
-
-
 # --- how they begin
 
 _begun = opening.begun
@@ -204,7 +200,11 @@ TRAINING_BUGS: Final = (
     ),
     Planted("a version under a new key", _with((outcome, "_Outcome", _NewKeys)), "versions of revision|not its own"),
     Planted("the gate lets everything through", _with((gate, "judge", _always_good)), "it is Succeeded with"),
-    Planted("the next has the number of the last", _with((opening, "begun", _the_same)), "was closed as|it counts"),
+    Planted(
+        "the next has the number of the last",
+        _with((opening, "begun", _the_same)),
+        "was closed as|it counts|by a mistake",
+    ),
     Planted("a retry is executed twice", _with((actions, "answered", _again_and_again)), "executed twice"),
     Planted("volumes of earlier specs are left", _with((lifecycle, "PVC", SERVICE)), "is left of an earlier"),
     Planted("Jobs of earlier specs are left", _with((LIFE, "_stale", _forgotten)), "is made while|earlier|seen to run"),
@@ -215,11 +215,7 @@ TRAINING_BUGS: Final = (
     ),
     Planted("a lost status begins another", _with((opening, "_where_it_was", _another_one)), "made while|which has"),
     Planted("what is unfit is read again", _with((fetched, "PERMANENT", -1)), "data that is unfit"),
-    Planted(
-        "Jobs of the late go on",
-        _with((closing, "record", _goes_on)),
-        "is made while|at work|though attempt|not at rest",
-    ),
+    Planted("pods are not waited for", _with((Step, "at_work", _forgotten)), "is made while|though"),
     Planted("Jobs try again by themselves", _without("backoffLimit"), "tries again by itself"),
     Planted("the queue is jumped", _without("suspend"), "does not wait for its queue"),
     Planted("what is finished keeps its children", _changed(_kept), "after its time|of an earlier|at work"),
