@@ -62,7 +62,7 @@ clean: $(READY) ## Remove the cluster, the cache of what was built, and the envi
 $(READY): requirements.lock operator/pyproject.toml .python-version | $(UV)
 	@echo "setting up the Python environment (.venv)"
 	@$(UV) venv --quiet --clear .venv
-	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@$(UV) pip install --quiet --no-deps --editable operator
 	@touch $@
 

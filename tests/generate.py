@@ -35,14 +35,23 @@ def _image(name: str, *options: str) -> Lock:
     return Lock(f"images/{name}/requirements.lock", (f"images/{name}/requirements.in", *options))
 
 
-# In this order: what loads or lists a model keeps to the versions of what makes it.
+# In this order: what loads or lists a model keeps to the versions of what makes it, and so do the tests.
 LOCKS = (
-    Lock("requirements.lock", ("operator/pyproject.toml", "--group=dev")),
-    Lock("operator/requirements.lock", ("operator/pyproject.toml", "--constraints=requirements.lock")),
     _image("gateway"),
     _image("trainer"),
     _image("mlflow", "--constraints=images/trainer/requirements.lock", "--excludes=images/mlflow/excludes"),
     _image("server", "--constraints=images/trainer/requirements.lock", "--excludes=images/server/excludes"),
+    Lock(
+        "requirements.lock",
+        (
+            "operator/pyproject.toml",
+            "--group=dev",
+            "images/server/requirements.in",
+            "--constraints=images/server/requirements.lock",
+            "--excludes=images/server/excludes",
+        ),
+    ),
+    Lock("operator/requirements.lock", ("operator/pyproject.toml", "--constraints=requirements.lock")),
 )
 
 
