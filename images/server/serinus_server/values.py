@@ -41,6 +41,8 @@ class Opaque:
 
     value: Any
     enforced: bool = False
+    # Of a chat: what is answered has no `predictions` around it.
+    bare: bool = False
 
 
 type Value = Table | Array | dict[str, Array] | Opaque

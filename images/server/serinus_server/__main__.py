@@ -1,0 +1,36 @@
+"""`serinus-server serve` and `serinus-server fetch`: the second is for an init container, the first does both."""
+
+import argparse
+import faulthandler
+import logging
+import sys
+
+from serinus_server.problems import ModelProblem
+from serinus_server.settings import Settings
+
+log = logging.getLogger("serinus_server")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says; 1 if the model cannot be served, with the reason where kubectl shows it."""
+    parser = argparse.ArgumentParser(prog="serinus-server", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("serve", help="fetch the model of MODEL_URI if it is not there, and serve it")
+    verbs.add_parser("fetch", help="fetch the model of MODEL_URI into MODEL_CACHE, and rebuild its packages if asked")
+    verb = parser.parse_args(arguments).verb
+    faulthandler.enable()
+    from serinus_server import logs, starting
+
+    try:
+        settings = Settings.read()
+        logs.configure(settings.log_level)
+        starting.fetch(settings) if verb == "fetch" else starting.serve(settings)
+    except ModelProblem as problem:
+        starting.tell(problem)
+        log.error("%s: %s", problem.reason, problem.message)  # noqa: TRY400 (it is told in words)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

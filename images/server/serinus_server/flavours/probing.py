@@ -1,0 +1,113 @@
+"""Two ways to the same outputs: compared on made-up rows when a model is loaded, before the shorter one is used.
+
+The rows are of the types of the signature: small and large numbers, one row and many, missing and infinite ones where
+the type has them. What the longer way refuses, the shorter one must refuse in the same words.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from serinus_server.columns import DTYPES
+from serinus_server.signature import Signature
+from serinus_server.values import Array, Table
+
+_ROWS: Final = 64
+_SEED: Final = 20_260_101
+_SCALES: Final = (0.0, 1e-3, 1.0, 1.0, 10.0, 100.0, 1e4, 1e6)
+# Beyond the range of single precision, to which trees reduce their input.
+_BEYOND: Final = 1e39
+_NUMBERS: Final = "biuf"
+
+type Way = Callable[[Any], Any]
+
+
+def matrices(signature: Signature, features: int | None = None) -> list[Array]:
+    """Rows as one matrix, if requests of this signature have that form; of an unknown signature, doubles."""
+    dtype, width = _form(signature, features)
+    if dtype is None or not width:
+        return []
+    plain = _plain(dtype, width)
+    return [plain, plain[:1], plain[:2], *_special(plain)]
+
+
+def matrix_of(table: Table) -> Array | None:
+    """The columns of a table as one matrix, if they are numbers of one type."""
+    if table.matrix is not None or not table.arrays:
+        return table.matrix
+    dtype = table.arrays[0].dtype
+    is_one = dtype.kind in _NUMBERS and all(one.dtype == dtype for one in table.arrays)
+    return np.stack(table.arrays, axis=1) if is_one else None
+
+
+def frame_of(names: tuple[str, ...], matrix: Array) -> Any:
+    """The DataFrame of a matrix as MLflow has it: put together of columns."""
+    return Table(names, len(matrix), None, tuple(matrix[:, at].copy() for at in range(matrix.shape[1]))).frame()
+
+
+def takes_matrix(signature: Signature, by_frame: Way, by_matrix: Way) -> bool:
+    """Whether the outputs for a matrix are those for the DataFrame, to the last bit."""
+    if not signature.is_tabular:
+        return False
+    names = tuple(str(one.name) for one in signature.columns)
+    rows = matrices(signature)
+    return bool(rows) and agree(by_frame, by_matrix, [(frame_of(names, one), one) for one in rows])
+
+
+def agree(one: Way, other: Way, inputs: list[tuple[Any, Any]]) -> bool:
+    """Whether both ways do the same with each pair of inputs; the first pair must be predicted, not refused."""
+    results = [(_outcome(one, left), _outcome(other, right)) for left, right in inputs]
+    return not isinstance(results[0][0], Exception) and all(same(left, right) for left, right in results)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two outputs are the same to the last bit, or two refusals the same in kind and words."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Exception):
+        return str(one) == str(other)
+    if not isinstance(one, np.ndarray) or one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+
+
+def _outcome(way: Way, given: Any) -> Any:
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return way(given)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other way must do the same)
+        return error
+
+
+def _form(signature: Signature, features: int | None) -> tuple[np.dtype[Any] | None, int | None]:
+    if signature.is_tabular:
+        dtypes = {DTYPES.get(one.type) for one in signature.columns}
+        dtype = dtypes.pop() if len(dtypes) == 1 else None
+        return (dtype if dtype is not None and dtype.kind in _NUMBERS else None), len(signature.columns)
+    if signature.inputs is None:
+        return np.dtype(np.float64), features
+    if len(signature.tensors) != 1 or len(signature.tensors[0].shape) != 2:  # noqa: PLR2004 (rows and columns)
+        return None, None
+    tensor = signature.tensors[0]
+    return (tensor.dtype if tensor.dtype.kind in _NUMBERS else None), max(tensor.shape[1], 0) or features
+
+
+def _plain(dtype: np.dtype[Any], width: int) -> Array:
+    random = np.random.default_rng(_SEED)
+    rows = random.standard_normal((_ROWS, width)) * np.resize(_SCALES, _ROWS)[:, None]
+    if dtype.kind == "b":
+        return rows > 0
+    # Not negative where that cannot be.
+    return (np.abs(rows) % np.iinfo(dtype).max if dtype.kind == "u" else rows).astype(dtype)
+
+
+def _special(plain: Array) -> Iterator[Array]:
+    if plain.dtype.kind != "f":
+        return
+    for value in (np.nan, np.inf, _BEYOND if plain.dtype.itemsize > 4 else -np.inf):  # noqa: PLR2004 (bytes of a float)
+        rows = plain.copy()
+        rows[::3, 0] = value
+        yield rows

@@ -1,0 +1,138 @@
+"""From the start of the process to its end: load, try, serve, drain."""
+
+import asyncio
+import logging
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from serinus_server import flavours, mlmodel, pages, versions, warming
+from serinus_server.app import App, Identity
+from serinus_server.batcher import Batch, Batcher
+from serinus_server.batcher import Limits as BatchLimits
+from serinus_server.flavours import Model
+from serinus_server.http import Limits as HttpLimits
+from serinus_server.http import Server
+from serinus_server.metrics import Metrics
+from serinus_server.mlflow_protocol import MlflowProtocol
+from serinus_server.mlmodel import Recorded
+from serinus_server.scoring import Scoring
+from serinus_server.settings import Settings
+from serinus_server.values import Call
+
+log = logging.getLogger(__name__)
+# So often a pod that takes no more requests looks whether it has answered all.
+_LOOK: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that has answered its own example, and how requests for it are read."""
+
+    model: Model
+    recorded: Recorded
+    scoring: Scoring
+    identity: Identity
+    joins: bool
+    example: Call | None
+    example_body: bytes
+    seconds: float
+
+
+def load(path: Path, identity: Identity, settings: Settings) -> Loaded:
+    """Load the model in this folder and try it. Raises a ModelProblem."""
+    began = time.perf_counter()
+    recorded = mlmodel.read(path)
+    for line in versions.mismatches(recorded):
+        log.warning("%s", line)
+    scoring = Scoring(recorded)
+    scoring.warm()
+    model = flavours.load(path, recorded, way=settings.model_way)
+    body = warming.example(recorded)
+    call = warming.warm(model, scoring, body)
+    joins = settings.batching != "off" and (settings.batching == "on" or warming.joins(model, call))
+    seconds = time.perf_counter() - began
+    log.info(
+        "loaded %s version %s as %s in %.2f s; rows of several requests are predicted %s",
+        identity.name or path.name, identity.version or "?", model.flavour, seconds, "together" if joins else "apart",
+    )  # fmt: skip
+    return Loaded(model, recorded, scoring, identity, joins, call, body, seconds)
+
+
+def run(loaded: Loaded, settings: Settings) -> None:
+    """Serve until told to stop."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(loaded, settings))
+
+
+async def _serve(loaded: Loaded, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    metrics = Metrics()
+    service = Service(loaded, settings, metrics)
+    port = await service.server.listen(settings.host, settings.port)
+    service.app.is_ready = metrics.ready = True
+    log.info("serving on port %d", port)
+    await stop.wait()
+    await service.stop(settings)
+
+
+class Service:
+    """What answers, put together."""
+
+    def __init__(self, loaded: Loaded, settings: Settings, metrics: Metrics) -> None:
+        identity = loaded.identity
+        metrics.model(
+            name=identity.name, version=identity.version, revision=identity.revision, flavour=loaded.model.flavour
+        )
+        metrics.load_seconds = loaded.seconds
+        self._metrics = metrics
+        self._loaded = loaded
+        self.batcher = Batcher(loaded.model, _batch_limits(settings), self._predicted, joins=loaded.joins)
+        self.app = App(identity, self.batcher, metrics, access_log=settings.access_log)
+        self.app.has_answered = loaded.example is not None
+        self.server = Server(self.app, _http_limits(settings))
+        speaks = MlflowProtocol(loaded.scoring)
+        self.app.on("POST", "/invocations", lambda request: self.app.predict(request, speaks))
+        pages.add(self.app, self.batcher, metrics, settings)
+
+    async def stop(self, settings: Settings) -> None:
+        """Not ready at once; then what has begun is finished, and nobody is cut off."""
+        log.info("asked to stop: draining for %g s", settings.drain)
+        self.app.is_ready = self._metrics.ready = False
+        self._metrics.draining = True
+        self.server.drain()
+        # Whoever still has this address may go on asking until the news is everywhere.
+        await asyncio.sleep(settings.drain)
+        await self.server.close(settings.grace)
+        log.info("stopped")
+
+    def _predicted(self, batch: Batch) -> None:
+        """Count a batch."""
+        self._metrics.batched(batch.rows, len(batch.calls), batch.waited, batch.took)
+        if batch.error is not None:
+            self._metrics.prediction_errors += 1
+
+
+def _batch_limits(settings: Settings) -> BatchLimits:
+    return BatchLimits(
+        rows=settings.batch_max_size,
+        delay=settings.batch_max_delay,
+        waiting=settings.queue_size,
+        timeout=settings.request_timeout,
+    )
+
+
+def _http_limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        body=settings.max_body,
+        in_hand=settings.max_in_hand,
+        receive=settings.receive_timeout,
+        idle=settings.idle_timeout,
+    )

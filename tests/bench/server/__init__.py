@@ -1,0 +1,1 @@
+"""The model server beside others: `make bench-server`."""

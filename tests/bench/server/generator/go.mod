@@ -1,0 +1,3 @@
+module serinus.dev/bench/generator
+
+go 1.26.0
