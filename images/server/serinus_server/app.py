@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from serinus_server.batcher import Batcher
 from serinus_server.http import Request
+from serinus_server.metrics import Protocol as Spoken
 from serinus_server.problems import RequestProblem
 from serinus_server.values import Call
 
@@ -26,7 +27,7 @@ class Speaks(Protocol):
     """One protocol of predictions over HTTP."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> Spoken:
         """Its name in metrics and logs."""
 
     def decode(self, request: Request) -> tuple[Call, Callable[[Any], bytes]]:
@@ -39,7 +40,9 @@ class Speaks(Protocol):
 class Counts(Protocol):
     """Who keeps count of answers."""
 
-    def answered(self, protocol: str, code: int, seconds: float, rows: int) -> None:
+    rejected: int
+
+    def answered(self, protocol: Spoken, code: int, seconds: float, rows: int) -> None:
         """An answer has left."""
 
     def violated(self, column: str) -> None:
@@ -215,6 +218,7 @@ class Exchange:
             headers += b"retry-after: %d\r\n" % max(1, round(problem.retry_after))
         if problem.column:
             self.app.counts.violated(problem.column)
+        self.app.counts.rejected += problem.status == _TOO_MANY
         self.app.finish(self, problem.status, headers, self.speaks.problem(problem), 0)
 
 
@@ -222,6 +226,7 @@ _NOTHING: Final = Call(None, 0)  # type: ignore[arg-type]
 # What models raise for rows that they cannot take.
 _OF_INPUT: Final = (ValueError, TypeError, KeyError, IndexError, OverflowError)
 _TOLD: Final = 500
+_TOO_MANY: Final = 429
 
 
 def of_model(error: BaseException, *, may_be_input: bool) -> RequestProblem:

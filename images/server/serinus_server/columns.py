@@ -173,8 +173,13 @@ def _datetime(values: Sequence[Any]) -> Array:
         raise Elsewhere from None
 
 
+def is_moment(one: Any) -> bool:
+    """Whether it is a date, or a date and a time without a zone, that everybody reads alike."""
+    return type(one) is str and _MOMENT.fullmatch(one) is not None
+
+
 def _form(one: Any) -> tuple[int, str] | None:
-    if type(one) is str and _MOMENT.fullmatch(one):
+    if is_moment(one):
         return len(one), one[_DAY : _DAY + 1]
     return None
 

@@ -1,7 +1,8 @@
-"""Log lines on stderr, a JSON object each: what an operator needs, and nothing for a single request unless asked for.
+"""Log lines on stderr, a JSON object each. A record's `extra={"fields": {…}}` becomes fields of its line.
 
 What went into a model is never logged. The message of an exception may quote it ("could not convert string to float:
-'Jane'"), so of what happened while a request was read or predicted only the type and the place are told.
+'Jane'"), so of an exception only the types and the places are told; its message, too, where `extra={"quotes": True}`
+says that no request had a part in it, or where it is a ModelProblem, whose message is ours.
 """
 
 import logging
@@ -13,12 +14,12 @@ from typing import Any, Final, TextIO
 
 import orjson
 
+from serinus_server.problems import ModelProblem
+
 NAME: Final = "serinus_server"
 # The most places of a traceback, the innermost.
 _PLACES: Final = 20
 _LONGEST: Final = 4000
-# What a record's attribute is called that holds our fields.
-_FIELDS: Final = "serinus_fields"
 # Libraries that tell more than anybody asked for, or what is none of the logs' business.
 _QUIET: Final[Mapping[str, int]] = {
     "asyncio": logging.WARNING,
@@ -26,36 +27,6 @@ _QUIET: Final[Mapping[str, int]] = {
     "uvicorn.access": logging.CRITICAL,
     "urllib3": logging.WARNING,
 }
-
-
-class Log:
-    """The server's log. Fields are of kinds that JSON has; they never hold inputs."""
-
-    def __init__(self, *, access: bool = False) -> None:
-        self._logger = logging.getLogger(NAME)
-        # To be asked first, so that a request that is not logged costs one comparison.
-        self.access_wanted = access
-
-    def info(self, message: str, **fields: object) -> None:
-        """Something that an operator wants to know."""
-        self._logger.info(message, extra={_FIELDS: fields})
-
-    def warning(self, message: str, **fields: object) -> None:
-        """Something that an operator should look at some time."""
-        self._logger.warning(message, extra={_FIELDS: fields})
-
-    def error(self, message: str, error: BaseException | None = None, **fields: object) -> None:
-        """Something that an operator should look at now; of an error, with its message."""
-        self._logger.error(message, exc_info=error, extra={_FIELDS: fields})
-
-    def failed(self, message: str, error: BaseException, **fields: object) -> None:
-        """An error that came up with a request: its type and where, but not its message, which may quote inputs."""
-        self._logger.error(message, extra={_FIELDS: {**fields, "error": _told(error, quoting=False)}})
-
-    def access(self, **fields: object) -> None:
-        """One request was answered; a line only if `access_wanted`."""
-        if self.access_wanted:
-            self._logger.info("access", extra={_FIELDS: fields})
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
@@ -82,13 +53,14 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
-        if record.name != NAME:
+        if record.name.partition(".")[0] != NAME:
             line["logger"] = record.name
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            line["error"] = _told(error, quoting=True)
+            quoting = isinstance(error, ModelProblem) or getattr(record, "quotes", False)
+            line["error"] = _told(error, quoting=quoting)
         # A field never takes the place of what every line has.
-        line |= {name: value for name, value in getattr(record, _FIELDS, {}).items() if name not in line}
+        line |= {name: value for name, value in getattr(record, "fields", {}).items() if name not in line}
         return _json(line)
 
 

@@ -14,7 +14,8 @@ from serinus_server import exposition
 from serinus_server.exposition import Family, Line, counter, gauge, labels
 from serinus_server.histogram import COARSE_SECONDS, FINE_SECONDS, SIZES, Histogram
 
-type Protocol = Literal["mlflow", "v2", "grpc"]
+# mlflow, v2 or grpc; http for what was refused before it was known. Never anything that a client chooses.
+type Protocol = str
 type Outcome = Literal["ok", "refused", "failed"]
 
 # A signature may have thousands of columns, and what clients send may have any name.

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from serinus_server import shown
-from serinus_server.columns import Elsewhere
+from serinus_server.columns import Elsewhere, is_moment
 from serinus_server.problems import RequestProblem
 from serinus_server.signature import Param
 
@@ -29,8 +29,9 @@ class Params:
 
     def __init__(self, params: Iterable[Param]) -> None:
         self._params = tuple(params)
-        self._known = all(_is_known(one) for one in self._params)
-        self._defaults = {one.name: _enforced(one, one.default) for one in self._params} if self._known else {}
+        defaults = _defaults(self._params)
+        self._known = defaults is not None
+        self._defaults = defaults or {}
         self._key = key_of(self._defaults) if self._params else None
 
     def enforce(self, given: Any) -> tuple[dict[str, Any] | None, Hashable]:
@@ -55,6 +56,16 @@ class Params:
 def key_of(params: dict[str, Any]) -> Hashable:
     """Equal for equal params in whatever order, and only for those: 1, 1.0 and True are three."""
     return repr(sorted(params.items()))
+
+
+def _defaults(params: Iterable[Param]) -> dict[str, Any] | None:
+    """None if there are params that MLflow's own code must enforce."""
+    if not all(_is_known(one) for one in params):
+        return None
+    try:
+        return {one.name: _enforced(one, one.default) for one in params}
+    except (Elsewhere, RequestProblem):
+        return None
 
 
 def _is_known(param: Param) -> bool:
@@ -90,12 +101,14 @@ def _single(param: Param, value: Any) -> Any:
 def _moment(param: Param, value: Any) -> Any:
     if type(value) is not str:
         raise _unfit(param, value, "datetime")
+    if not is_moment(value):
+        raise Elsewhere
     try:
         moment = np.datetime64(value).item()
     except ValueError:
         raise _unfit(param, value, "datetime") from None
-    # numpy has numbers where datetime has no room for what was given.
-    if moment is None or isinstance(moment, int):
+    # numpy has a number where datetime has no room: of nanoseconds.
+    if isinstance(moment, int):
         raise _unfit(param, value, "datetime")
     return moment
 

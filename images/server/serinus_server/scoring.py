@@ -9,6 +9,8 @@ Refused here with 400, where MLflow answers 500 or goes on with something else t
 - integers and floats beyond the range of `integer` or `long` in data frames (pandas wraps them around);
 - `instances` of objects with different keys (MLflow shifts the values of one row into another if the counts agree);
 - strings with half of a surrogate pair, JSON nested too deeply to be read, integers of more than 4300 digits;
+- an empty list in the place of a number in `inputs` (pandas makes NaN of it if there is nothing else);
+- an `index` of another length than the rows (pandas repeats a single row for each);
 - `data` or `columns` of `dataframe_split` that are no list (pandas repeats a single value for each of an index);
 - lists in a param that wants a list of single values.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from serinus_server import flavours, mlmodel, pages, versions, warming
+from serinus_server import flavours, mlmodel, pages, problems, versions, warming
 from serinus_server.app import App, Identity
 from serinus_server.batcher import Batch, Batcher
 from serinus_server.batcher import Limits as BatchLimits
@@ -18,6 +18,7 @@ from serinus_server.http import Server
 from serinus_server.metrics import Metrics
 from serinus_server.mlflow_protocol import MlflowProtocol
 from serinus_server.mlmodel import Recorded
+from serinus_server.problems import ModelProblem
 from serinus_server.scoring import Scoring
 from serinus_server.settings import Settings
 from serinus_server.values import Call
@@ -76,7 +77,11 @@ async def _serve(loaded: Loaded, settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
     service = Service(loaded, settings, metrics)
-    port = await service.server.listen(settings.host, settings.port)
+    try:
+        port = await service.server.listen(settings.host, settings.port)
+    except OSError as error:
+        told = f"port {settings.port} is taken, or may not be listened on: {error.strerror}; choose another PORT"
+        raise ModelProblem(problems.SETTINGS, told) from error
     service.app.is_ready = metrics.ready = True
     log.info("serving on port %d", port)
     await stop.wait()

@@ -166,4 +166,8 @@ class Follower(AsyncIterator[bytes]):
 
     def _line(self, record: _Record) -> bytes:
         head = {"request_id": record.request_id, "time": record.time, **self._tap.head}
-        return tap_wire.line(head, record.inputs, record.outputs)
+        try:
+            return tap_wire.line(head, record.inputs, record.outputs)
+        except Exception:  # noqa: BLE001 (text that is no Unicode, a frame that cannot be read: the stream goes on)
+            self._tap.dropped += 1
+            return tap_wire.note(lost=1)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from http import HTTPStatus
 from typing import Final
@@ -21,7 +21,7 @@ class TapError(Exception):
     """The tap cannot be read, and why."""
 
 
-async def lines(url: str) -> AsyncIterator[bytes]:
+async def lines(url: str) -> AsyncGenerator[bytes]:
     """The lines until the server ends the stream; TapError if it cannot be had or breaks off."""
     parts = urlsplit(url)
     try:

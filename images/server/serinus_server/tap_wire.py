@@ -1,7 +1,7 @@
 """A record of the tap as a line of JSON, and back: readable, and the same numbers to the last bit.
 
-    {"request_id": "…", "time": 1767268800.123, "model": "churn", "version": "7", "revision": "abc", "rows": 1,
-     "inputs": {"kind": "table", "columns": [{"name": "age", "dtype": "<f8", "data": [39.0]}]},
+    {"request_id": "…", "time": 1767268800.123, "model": "churn", "version": "7", "revision": "abc",
+     "inputs": {"kind": "table", "matrix": true, "columns": [{"name": "age", "dtype": "<f8", "data": [39.0]}]},
      "outputs": {"kind": "array", "dtype": "<i8", "data": [1]}}
 
 Kinds are `table`, `array`, `arrays` (by name) and `other`, of which only the type is told; each array has its `shape`,
@@ -42,7 +42,10 @@ def value(document: Mapping[str, Any]) -> Value | None:
         return {str(name): _array(one) for name, one in document["arrays"].items()}
     if kind != "table":
         return None
-    return _table(tuple(str(one["name"]) for one in document["columns"]), list(map(_array, document["columns"])))
+    names = tuple(str(one["name"]) for one in document["columns"])
+    arrays = tuple(map(_array, document["columns"]))
+    rows = len(arrays[0]) if arrays else 0
+    return Table(names, rows, np.column_stack(arrays)) if document["matrix"] else Table(names, rows, None, arrays)
 
 
 def size(value: Any) -> int:
@@ -62,18 +65,11 @@ def _cell_size(cell: Any) -> int:
     return 64 + (len(cell) if isinstance(cell, (str, bytes)) else 0)
 
 
-def _table(names: tuple[str, ...], arrays: list[Array]) -> Table:
-    rows = len(arrays[0]) if arrays else 0
-    if len({one.dtype for one in arrays}) == 1 and arrays[0].dtype.kind in _PLAIN:
-        return Table(names, rows, np.column_stack(arrays))
-    return Table(names, rows, None, tuple(arrays))
-
-
 def _document(value: Any) -> dict[str, Any]:
     if isinstance(value, Table):
         arrays = value.arrays if value.matrix is None else tuple(value.matrix.T)
         columns = [{"name": name, **_sent(one)} for name, one in zip(value.names, arrays, strict=True)]
-        return {"kind": "table", "columns": columns}
+        return {"kind": "table", "matrix": value.matrix is not None, "columns": columns}
     if isinstance(value, np.ndarray):
         return {"kind": "array", **_sent(value)}
     if isinstance(value, dict) and all(isinstance(one, np.ndarray) for one in value.values()):

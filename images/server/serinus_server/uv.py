@@ -85,7 +85,7 @@ def reason(words: str) -> str:
     lines = [_COLOURS.sub("", line).strip() for line in words.splitlines()]
     lines = [line for line in lines if line and not line.startswith("warning")]
     first = next((at for at, line in enumerate(lines) if line.startswith(_BEGINNINGS)), max(len(lines) - 5, 0))
-    text = safe(" ".join(_DRAWN.sub(" ", " ".join(lines[first:])).split()))
+    text = safe(" ".join(_DRAWN.sub(" ", " ".join(lines[first:])).split())).rstrip(".")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

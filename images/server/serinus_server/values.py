@@ -96,8 +96,10 @@ def key_of(value: Value) -> Hashable | None:
 
 def split(outputs: Any, sizes: Sequence[int]) -> list[Any] | None:
     """The outputs of joined values, for each its own; None if these outputs are not one for each row."""
+    if isinstance(outputs, dict):
+        return _split_each(outputs, sizes)
     try:
-        if len(outputs) != sum(sizes) or isinstance(outputs, (str, bytes, dict)):
+        if len(outputs) != sum(sizes) or isinstance(outputs, (str, bytes)):
             return None
     except TypeError:
         return None
@@ -107,3 +109,14 @@ def split(outputs: Any, sizes: Sequence[int]) -> list[Any] | None:
         parts.append(rows[at : at + size])
         at += size
     return parts
+
+
+def _split_each(outputs: dict[str, Any], sizes: Sequence[int]) -> list[Any] | None:
+    """Outputs by name, as of tensors: each must be one for each row."""
+    columns = {name: split(one, sizes) for name, one in outputs.items()}
+    if not columns:
+        return None
+    found = {name: one for name, one in columns.items() if one is not None}
+    if len(found) < len(columns):
+        return None
+    return [{name: one[at] for name, one in found.items()} for at in range(len(sizes))]

@@ -1,21 +1,24 @@
 """Before anybody is served: the model predicts its own logged example, and shows whether its rows may be joined."""
 
+import json
 import logging
 from typing import Any, Final, Protocol
 
 import numpy as np
 
-from serinus_server import problems, values
-from serinus_server.flavours import Model
+from serinus_server import problems, shown
+from serinus_server.flavours import Model, rowwise
 from serinus_server.mlmodel import Recorded
 from serinus_server.problems import ModelProblem, RequestProblem
-from serinus_server.values import Array, Call, Table, Value
+from serinus_server.signature import Signature, Tensor
+from serinus_server.values import Call, Opaque
 
 log = logging.getLogger(__name__)
 
 # So often before the first request: what is slow the first time, and the lane learns how quick it is.
 _TIMES: Final = 3
-_LEAST_TO_COMPARE: Final = 2
+_JSON: Final = "application/json"
+_NOTHING: Final = {"boolean": False, "string": "", "datetime": "2020-01-01T00:00:00"}
 
 
 class Decodes(Protocol):
@@ -34,13 +37,32 @@ def example(recorded: Recorded) -> bytes:
     return file.read_bytes() if file is not None else b""
 
 
-def warm(model: Model, scoring: Decodes, body: bytes) -> Call | None:
-    """A first prediction. A model that fails its own example is not served: raises a ModelProblem."""
+def made_up(signature: Signature) -> bytes:
+    """A request of one row of zeros and empty strings; empty if the signature does not say what goes in."""
+    if signature.is_tabular:
+        columns = [one.name for one in signature.columns]
+        row = [_NOTHING.get(one.type, 0) for one in signature.columns]
+        return json.dumps({"dataframe_split": {"columns": columns, "data": [row]}}).encode()
+    tensors = {one.name: _zeros(one) for one in signature.tensors}
+    if not tensors:
+        return b""
+    return json.dumps({"inputs": tensors.get(None, tensors)}).encode()
+
+
+def _zeros(tensor: Tensor) -> Any:
+    zero: Any = tensor.dtype.type(0) if tensor.dtype.kind in "biuf" else ""
+    return np.full([max(one, 1) for one in tensor.shape], zero).tolist()
+
+
+def warm(model: Model, scoring: Decodes, body: bytes, instead: bytes = b"") -> Call | None:
+    """A first prediction. A model that fails its own example is not served: raises a ModelProblem.
+
+    `instead` is what is predicted without an example: that a model fails with what was made up says little of it.
+    """
     if not body:
-        log.warning("the model has no input example: its first prediction will be a user's")
-        return None
+        return _warm_anyhow(model, scoring, instead)
     try:
-        call = scoring.decode(body, "application/json")
+        call = scoring.decode(body, _JSON)
     except RequestProblem as problem:
         raise ModelProblem(
             problems.PREDICTION,
@@ -51,60 +73,51 @@ def warm(model: Model, scoring: Decodes, body: bytes) -> Call | None:
     return call
 
 
+def _warm_anyhow(model: Model, scoring: Decodes, body: bytes) -> Call | None:
+    log.warning("the model has no input example: log it with one, and it is tried before users are served")
+    if not body:
+        return None
+    try:
+        call = scoring.decode(body, _JSON)
+        for _ in range(_TIMES):
+            scoring.encode(model.predict(call.value, call.params))
+    except Exception as error:  # noqa: BLE001 (a model may raise anything)
+        log.warning("the model does not predict a row of zeros and empty strings: %s", _said(error))
+        return None
+    return call
+
+
 def _predict(model: Model, scoring: Decodes, call: Call) -> None:
     try:
-        scoring.encode(model.predict(call.value, call.params))
+        outputs = model.predict(call.value, call.params)
     except Exception as error:
         raise ModelProblem(
             problems.PREDICTION,
-            f"the model fails on its own input example: {type(error).__name__}: {error}; "
+            f"the model fails on its own input example: {_said(error)}; "
             "does it run with the packages of this image? server.environment: Model rebuilds its own",
+        ) from error
+    try:
+        scoring.encode(outputs)
+    except Exception as error:
+        raise ModelProblem(
+            problems.PREDICTION,
+            f"what the model predicts of its own input example cannot be written as JSON: {_said(error)}; "
+            "have its predict return numbers, strings, lists of them, an array or a DataFrame",
         ) from error
 
 
-def joins(model: Model, call: Call | None) -> bool:
-    """Whether rows that are predicted together come out as they do alone: tried, on the rows of the example.
+def _said(error: Exception) -> str:
+    return shown.text(f"{type(error).__name__}: {error}")
 
-    Models of flavours that are known to be so need no trial. For any other there must be two rows that differ.
+
+def joins(model: Model, call: Call | None) -> bool:
+    """Whether rows that are predicted together come out as they do alone.
+
+    Models of flavours that are known to be so need no trial. Any other is tried with the rows of the example, of which
+    two must come out differently: what cannot be told is not joined.
     """
     if model.joins:
         return True
-    if call is None or call.key is None or call.rows < _LEAST_TO_COMPARE:
+    if call is None or call.key is None or isinstance(call.value, Opaque):
         return False
-    try:
-        return _is_by_row(model, call)
-    except Exception:  # noqa: BLE001 (whatever it is, then it is not by row)
-        return False
-
-
-def _is_by_row(model: Model, call: Call) -> bool:
-    alone = [model.predict(_row(call.value, at), call.params) for at in range(call.rows)]
-    backwards = [*reversed(range(call.rows)), 0]
-    together = model.predict(values.join([_row(call.value, at) for at in backwards]), call.params)
-    parts = values.split(together, [1] * len(backwards))
-    return parts is not None and all(
-        _equal(alone[at], part) for at, part in zip(backwards, parts, strict=True)
-    ) and not all(_equal(alone[0], one) for one in alone)  # fmt: skip
-
-
-def _row(value: Value, at: int) -> Value:
-    if isinstance(value, Table):
-        matrix = None if value.matrix is None else value.matrix[at : at + 1]
-        return Table(value.names, 1, matrix, tuple(one[at : at + 1] for one in value.arrays))
-    if isinstance(value, dict):
-        return {name: one[at : at + 1] for name, one in value.items()}
-    if isinstance(value, np.ndarray):
-        return value[at : at + 1]
-    raise TypeError(f"rows of {type(value).__name__} cannot be told apart")
-
-
-def _equal(one: Any, other: Any) -> bool:
-    first, second = _array(one), _array(other)
-    if first.shape != second.shape:
-        return False
-    is_number = first.dtype.kind == "f" and second.dtype.kind == "f"
-    return bool(np.array_equal(first, second, equal_nan=is_number))
-
-
-def _array(value: Any) -> Array:
-    return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    return rowwise.is_by_row(model, call.value, call.params)

@@ -71,4 +71,5 @@ def _faults(found: Mapping[str, Any]) -> list[str]:
         "failed": f"connections that failed: {found.get('error', '')}",
         "unfinished": f"requests with no answer after {DRAIN_SECONDS:.0f} s more",
     }
-    return [f"{found[key]} {words}" for key, words in said.items() if found[key]]
+    faults = [f"{found[key]} {words}" for key, words in said.items() if found[key]]
+    return faults if found["answered"] else [*faults, "no answer came while it was measured"]

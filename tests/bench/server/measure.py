@@ -24,7 +24,7 @@ from tests.process import TICKS
 
 CORE = "0"
 HOST = "127.0.0.1"
-START_SECONDS = 120.0
+START_SECONDS = 90.0
 END_SECONDS = 15.0
 POLL_SECONDS = 0.005
 ASK_SECONDS = 30.0
@@ -124,15 +124,17 @@ def _first_answer(
     subject: Subject, process: subprocess.Popen[bytes], port: int, asked: Question, began: float
 ) -> float:
     """Seconds from the start of the process to its first answer with a prediction."""
-    path = _path(subject.server, asked)
+    path, last = _path(subject.server, asked), "nothing"
     while time.monotonic() - began < START_SECONDS:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if _ask(port, path, asked.body)[0] == http.HTTPStatus.OK:
+            status, text = _ask(port, path, asked.body)
+            if status == http.HTTPStatus.OK:
                 return time.monotonic() - began
+            last = f"{status} {text[:200]}"
         if process.poll() is not None:
-            raise RuntimeError(f"{subject.server.name} ended with {process.returncode}: its log is {subject.log}")
+            raise RuntimeError(f"it ended with {process.returncode}; its log is {subject.log}")
         time.sleep(POLL_SECONDS)
-    raise RuntimeError(f"{subject.server.name} has no answer after {START_SECONDS:.0f} s: its log is {subject.log}")
+    raise RuntimeError(f"after {START_SECONDS:.0f} s it answers {last}; its log is {subject.log}")
 
 
 def _ask(port: int, path: str, body: str) -> tuple[int, str]:

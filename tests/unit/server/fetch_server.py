@@ -83,20 +83,21 @@ class Server:
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
         """Status and JSON."""
         version = {"name": "iris", "version": "7", "source": self.source, "run_id": "5d0f", "status": "READY"}
-        if path == f"{API}registered-models/alias":
-            if query["alias"] != "champion":
-                words = f"Registered model alias {query['alias']} not found."
-                return 400, {"error_code": "INVALID_PARAMETER_VALUE", "message": words}
-            return 200, {"model_version": version}
-        if path == f"{API}model-versions/get" and query == {"name": "iris", "version": "7"}:
-            return 200, {"model_version": version}
-        if path == f"{API}model-versions/get-download-uri":
-            return 200, {"artifact_uri": "mlflow-artifacts:/files"}
-        if path == f"{API}logged-models/{MODEL_ID}":
-            return 200, {"model": {"info": {"artifact_uri": "mlflow-artifacts:/files"}}}
+        known: dict[str, Any] = {
+            f"{API}registered-models/alias name=iris alias=champion": {"model_version": version},
+            f"{API}model-versions/get name=iris version=7": {"model_version": version},
+            f"{API}model-versions/get-download-uri name=iris version=7": {"artifact_uri": "mlflow-artifacts:/files"},
+            f"{API}logged-models/{MODEL_ID}": {"model": {"info": {"artifact_uri": "mlflow-artifacts:/files"}}},
+        }
         if path == ARTIFACTS:
             return 200, {"files": list(self.listed(query["path"]))}
-        return 404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"no {path} {query}"}
+        asked = " ".join([path, *(f"{key}={value}" for key, value in query.items())])
+        if asked in known:
+            return 200, known[asked]
+        if path == f"{API}registered-models/alias":
+            words = f"Registered model alias {query['alias']} not found."
+            return 400, {"error_code": "INVALID_PARAMETER_VALUE", "message": words}
+        return 404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"no {asked}"}
 
     def listed(self, path: str) -> Iterator[dict[str, Any]]:
         """What is in a folder of the store."""
@@ -125,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             self._json(*server.answer(url.path, query))
 
-    def _json(self, status: int, content: Any) -> None:  # noqa: ANN401 - whatever JSON holds
+    def _json(self, status: int, content: Any) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

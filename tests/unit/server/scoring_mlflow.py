@@ -21,7 +21,10 @@ with warnings.catch_warnings():
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
     from mlflow.models.signature import ModelSignature
-    from mlflow.pyfunc import PyFuncModel, scoring_server
+    from mlflow.pyfunc import PyFuncModel
+    from mlflow.pyfunc import scoring_server as _server
+
+scoring_server: Any = _server
 
 JSON = "application/json"
 
@@ -40,12 +43,17 @@ class Echo:
     def __init__(self) -> None:
         self.seen: Seen | None = None
 
-    def predict(self, data: Any, params: Any = None) -> Any:
+    def predict(self, data: object, params: object = None) -> object:
+        """Nothing is made of it."""
         self.seen = Seen(data, params)
         return [1]
 
+    def taken(self) -> Seen | None:
+        """What it got last."""
+        return self.seen
 
-def save(path: Path, signature: dict[str, str] | None, **more: Any) -> Path:
+
+def save(path: Path, signature: dict[str, str] | None, **more: object) -> Path:
     """A model's folder with nothing in it but MLmodel."""
     recorded = ModelSignature.from_dict(signature) if signature is not None else None
     model = Model(signature=recorded, flavors={"python_function": {"loader_module": "echo"}})
@@ -79,8 +87,9 @@ class Theirs:
 
     def __init__(self, path: Path) -> None:
         self._echo = Echo()
-        self._model = PyFuncModel(model_meta=Model.load(str(path)), model_impl=self._echo)
-        self._schema = self._model.metadata.get_input_schema()
+        self._model: Any = PyFuncModel(model_meta=Model.load(str(path)), model_impl=self._echo)
+        metadata: Any = self._model.metadata
+        self._schema = metadata.get_input_schema()
 
     def __call__(self, body: bytes, kind: str = JSON) -> Seen | str:
         """What the model got; the refusal, or the name of the exception that is a 500."""
@@ -95,7 +104,7 @@ class Theirs:
                 return str(error.message)
             except Exception as error:  # noqa: BLE001 (it is a 500 there)
                 return f"500: {error!r}"
-        return self._echo.seen if self._echo.seen is not None else str(answer.response)
+        return self._echo.taken() or str(answer.response)
 
 
 def ours(model: Scoring, body: bytes, kind: str = JSON) -> Call | RequestProblem:
@@ -129,8 +138,8 @@ def assert_equal(mine: Any, theirs: Any) -> None:
     assert type(mine) is type(theirs)
     if isinstance(theirs, pd.DataFrame):
         pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
-        for name in theirs.columns[theirs.dtypes == object]:
-            assert list(map(type, mine[name])) == list(map(type, theirs[name]))
+        for name in [one for one, dtype in theirs.dtypes.items() if dtype.kind == "O"]:
+            assert [type(one) for one in mine[name]] == [type(one) for one in theirs[name]]
     elif isinstance(theirs, np.ndarray):
         assert mine.dtype == theirs.dtype
         np.testing.assert_array_equal(mine, theirs)

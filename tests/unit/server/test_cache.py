@@ -25,7 +25,7 @@ def _complete(root: Path, key: str, size: int = 1000) -> Entry:
     entry = Entry(root, key)
     (entry.partial / "model").mkdir(parents=True)
     (entry.partial / "model" / "weights").write_bytes(b"w" * size)
-    entry.install(Manifest("s3://b/m", (manifest.described(entry.partial / "model", "weights"),)), _silent)
+    entry.install(Manifest("s3://b/m", (manifest.described(entry.partial / "model", "weights"),)))
     return entry
 
 
@@ -72,12 +72,16 @@ def test_a_broken_manifest_is_damage(tmp_path: Path) -> None:
     assert entry.found(_silent) is None
 
 
-def test_of_two_fetchers_the_second_keeps_what_the_first_installed(tmp_path: Path) -> None:
-    first = _complete(tmp_path, "k")
-    inode = (first.model / "weights").stat().st_ino
-    second = _complete(tmp_path, "k")
-    assert (second.model / "weights").stat().st_ino == inode
-    assert not second.partial.exists()
+def test_what_a_killed_fetcher_of_this_host_left_is_removed_and_nothing_that_is_written(tmp_path: Path) -> None:
+    entry = Entry(tmp_path, "k")
+    elsewhere, forgotten = tmp_path / "tmp" / "k.other-host.1", tmp_path / "tmp" / "k.other-host.2"
+    for folder in (elsewhere, forgotten):
+        folder.mkdir(parents=True)
+    os.utime(forgotten, (1, 1))
+    with entry.alone(Deadline(1), _silent) as hold:
+        killed, working = entry.working_folder(hold), entry.working_folder(hold)
+    assert {elsewhere, working} == set((tmp_path / "tmp").iterdir())
+    assert killed != working
 
 
 def test_a_damaged_entry_is_replaced(tmp_path: Path) -> None:

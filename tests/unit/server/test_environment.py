@@ -129,7 +129,7 @@ def test_a_version_that_is_nowhere_is_named(tmp_path: Path, settings: Settings) 
 def test_a_model_that_contradicts_itself_is_told_why(tmp_path: Path, settings: Settings, wheels: Path) -> None:
     _wheel(wheels, "mlflow", "3.17.2", "tinylib>=1.3")
     problem = _problem(_recorded(tmp_path, "tinylib==1.2.0", "mlflow==3.17.2"), settings)
-    assert "mlflow==3.17.2 depends on tinylib>=1.3" in problem.message
+    assert "depend on tinylib>=1.3" in problem.message
 
 
 def test_a_python_that_is_not_here_asks_for_another_image(tmp_path: Path, settings: Settings) -> None:

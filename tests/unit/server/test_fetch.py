@@ -1,12 +1,16 @@
 """Fetching a model over real HTTP, with processes that are killed and stores that break off."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -42,7 +46,7 @@ def settings(server: Server, tmp_path: Path, said: list[str]) -> Settings:
 
 def _with(settings: Settings, **changes: object) -> Settings:
     known = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
-    return Settings(**(known | changes))  # type: ignore[arg-type]
+    return Settings(**(known | changes))
 
 
 def _problem(uri: str, settings: Settings) -> ModelProblem:
@@ -100,11 +104,24 @@ def test_files_of_the_server_by_their_address(settings: Settings) -> None:
     _release(found)
 
 
-def test_a_warm_start_imports_no_mlflow_even_without_the_registry(settings: Settings) -> None:
+def test_a_warm_start_imports_no_mlflow(settings: Settings) -> None:
     _release(fetch(VERSION, settings))
-    path, _, has_mlflow = _result(_start(VERSION, _with(settings, tracking_uri="http://127.0.0.1:9")))
-    assert has_mlflow == "False"
-    assert Path(path).is_dir()
+    assert _result(_start(VERSION, settings))[2] == "False"
+
+
+def test_a_pinned_version_starts_without_the_registry(tmp_path: Path, said: list[str]) -> None:
+    with serving(Server(write_model(tmp_path / "store"))) as server:
+        settings = Settings(tracking_uri=server.address, cache=tmp_path / "cache", deadline=3, say=said.append)
+        found = [fetch(uri, settings) for uri in (VERSION, "models:/iris@champion")]
+    again = fetch(VERSION, settings)
+    assert again == found[0]
+    assert any("the registry does not answer" in one for one in said)
+    # An alias means what the registry says now, so it is not guessed; the last answer is told.
+    assert (
+        "it was models:/iris/7, which would start without the registry"
+        in _problem("models:/iris@champion", settings).message
+    )
+    _release(*found, again)
 
 
 def test_a_folder_is_used_where_it_is(tmp_path: Path) -> None:
@@ -265,3 +282,24 @@ def test_two_processes_fetch_a_model_once(server: Server, settings: Settings) ->
         (str(settings.cache / "models" / MODEL_ID / "model"), digest.of_folder(server.folder))
     }
     assert server.downloads().count("model.pkl") == 1
+
+
+def test_without_locks_two_fetchers_do_no_harm(
+    server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object) -> NoReturn:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    server.faults.slow = 0.02
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda _: fetch(VERSION, settings), range(3)))
+    assert {digest.of_folder(one.path) for one in found} == {digest.of_folder(server.folder)}
+    assert [one.name for one in (settings.cache / "models").iterdir()] == [MODEL_ID]
+
+
+def test_a_cache_that_cannot_be_written_to_is_told(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    problem = _problem(VERSION, _with(settings, cache=tmp_path / "file"))
+    assert problem.reason == UNREADABLE
+    assert "give the cache a writable volume" in problem.message

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import uvloop
@@ -120,6 +121,10 @@ async def flood(line: Line) -> None:
             await line.writer.drain()
 
 
+def _more_than(seen: list[Request], count: int) -> bool:
+    return len(seen) > count
+
+
 def post(body: bytes, more: bytes = b"") -> bytes:
     return b"POST /p?q=1 HTTP/1.1\r\nhost: h\r\n%bcontent-length: %d\r\n\r\n%b" % (more, len(body), body)
 
@@ -141,7 +146,7 @@ def test_what_is_sent_before_it_was_asked_for_is_answered_in_its_order() -> None
         hall.desk.waits = True
         line.send(b"".join(GET % str(number).encode() for number in range(50)))
         for number in range(50):
-            await until(lambda number=number: len(hall.desk.seen) > number)
+            await until(partial(_more_than, hall.desk.seen, number))
             hall.desk.answer(hall.desk.seen[number])
         assert [(await line.answer())[2] for _ in range(50)] == [b"GET /%d  " % number for number in range(50)]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain
+
 from serinus_server.exposition import Family, labels
 from serinus_server.histogram import COARSE_SECONDS, FINE_SECONDS, Histogram
 from serinus_server.metrics import MOST_COLUMNS, Metrics, outcome
@@ -112,7 +113,8 @@ def test_both_forms_are_understood_and_say_the_same(metrics: Metrics) -> None:
     classic = [one for family in plain(metrics.expose()[0].decode()) for one in family.samples]
     body, form = metrics.expose(OPEN)
     assert form.startswith("application/openmetrics-text")
-    modern = [one for family in open_metrics(body.decode()) for one in family.samples]
+    families = open_metrics(body.decode())  # type: ignore[no-untyped-call]
+    modern = [one for family in families for one in family.samples]
     moving = {"serinus_server_cpu_seconds_total", "serinus_server_resident_memory_bytes"}
     assert [(one.name, one.labels) for one in classic] == [(one.name, one.labels) for one in modern]
     assert [one.value for one in classic if one.name not in moving] == [

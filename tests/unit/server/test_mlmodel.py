@@ -41,7 +41,7 @@ def test_neither_mlflow_nor_pandas_is_imported(model: Path) -> None:
 @pytest.mark.parametrize("length", [0, 6, 40, 100, 160, 250])
 def test_a_file_that_was_cut_off_is_unreadable(model: Path, length: int) -> None:
     (model / "MLmodel").write_bytes((model / "MLmodel").read_bytes()[:length])
-    with pytest.raises(ModelProblem, match="MLmodel cannot be read .*: log the model anew") as caught:
+    with pytest.raises(ModelProblem, match=r"MLmodel cannot be read .*: log the model anew") as caught:
         mlmodel.read(model)
     assert caught.value.reason == UNREADABLE
 

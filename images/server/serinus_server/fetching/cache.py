@@ -9,6 +9,7 @@ resolved/                                           what the registry said last
 
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from serinus_server.fetching.words import amount
 PARTIAL: Final = ".partial"
 TRASH: Final = ".trash"
 _POLL_SECONDS: Final = 0.1
+_STALE_SECONDS: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Entry:
         return hold or Hold(None)
 
     @contextmanager
-    def alone(self, deadline: Deadline, say: Callable[[str], None]) -> Iterator[None]:
+    def alone(self, deadline: Deadline, say: Callable[[str], None]) -> Iterator[Hold]:
         """As its only fetcher, once another one is done; a Failure if that takes too long."""
         progress = Progress(say)
         while (hold := locks.take(self.fetchers)) is None:
@@ -103,30 +105,28 @@ class Entry:
             progress.tell(lambda: f"another process fetches this model; {amount(size_of(self.partial))} are here")
             time.sleep(_POLL_SECONDS)
         try:
-            yield
+            yield hold
         finally:
             hold.release()
 
-    def working_folder(self) -> Path:
+    def working_folder(self, hold: Hold) -> Path:
         """A new folder for files while they are downloaded; those of fetchers that were killed are removed."""
-        parent = self.root / "tmp"
+        parent, host = self.root / "tmp", f"{self.key}.{socket.gethostname()}."
         for left in parent.glob(f"{self.key}.*"):
-            shutil.rmtree(left, ignore_errors=True)
-        folder = parent / f"{self.key}.{uuid4().hex}"
+            # Of this host no other fetcher runs where the lock is real; of another one it may, and writes all the time.
+            if (hold.is_real and left.name.startswith(host)) or time.time() - _last_change(left) > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        folder = parent / f"{host}{uuid4().hex}"
         folder.mkdir(parents=True)
         return folder
 
-    def install(self, whole: Manifest, say: Callable[[str], None]) -> Manifest:
-        """Put what is in `partial` in its place, unless another fetcher was quicker; what is there now."""
+    def install(self, whole: Manifest) -> None:
+        """Put what is in `partial` in its place, and away with what is there; Damaged if it is not whole."""
         manifest.verified(whole, self.partial / "model", thorough=False)
         manifest.save(whole, self.partial / self.manifest.name)
-        if (theirs := self.found(say)) is not None:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            return theirs
         if self.folder.exists():
             discard(self.folder)
         self.partial.rename(self.folder)
-        return whole
 
 
 def discard(folder: Path) -> None:
@@ -145,3 +145,12 @@ def size_of(folder: Path) -> int:
             with suppress(OSError):
                 total += Path(parent, name).stat().st_size
     return total
+
+
+def _last_change(folder: Path) -> float:
+    """When anything in a folder was written last; 0 if it is gone."""
+    times = [0.0]
+    for one in (folder, *folder.glob("*")):
+        with suppress(OSError):
+            times.append(one.stat().st_mtime)
+    return max(times)

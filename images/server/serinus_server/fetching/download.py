@@ -88,25 +88,33 @@ class Download:
 
     def _attempt(self, listed: Listed, folder: Path, working: Path) -> File:
         # Not below each other: of two files `a` and `a/b`, one is refused by the folder and not by the working one.
-        beside, target = working / listed.path.replace("/", "\x1f"), folder / listed.path
+        beside = working / listed.path.replace("/", "\x1f")
         self._source.download(listed.path, beside)
         size = beside.stat().st_size
         if listed.size is not None and size != listed.size:
             beside.unlink()
             raise Failure(Kind.TRANSIENT, f"the download broke off after {size} of {listed.size} bytes")
-        _flush(beside)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside.rename(target)
-        return manifest.described(folder, listed.path)
+        try:
+            return _placed(beside, folder, listed.path)
+        except FileNotFoundError as error:
+            # On a volume without locks: another fetcher was quicker and put the folder in its place.
+            raise Failure(Kind.TRANSIENT, "another process moved what is here of it") from error
 
 
 def _present(listed: Listed, folder: Path) -> File | None:
     """A file that an earlier fetch completed; it has its name only since then."""
     try:
         size = (folder / listed.path).stat().st_size
-    except OSError:
+        return manifest.described(folder, listed.path) if listed.size in {None, size} else None
+    except FileNotFoundError:
         return None
-    return manifest.described(folder, listed.path) if listed.size in {None, size} else None
+
+
+def _placed(beside: Path, folder: Path, path: str) -> File:
+    _flush(beside)
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    beside.rename(folder / path)
+    return manifest.described(folder, path)
 
 
 def _flush(path: Path) -> None:

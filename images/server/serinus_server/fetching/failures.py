@@ -37,6 +37,7 @@ _CODES: Final = {
     "CUSTOMER_UNAUTHORIZED": 401,
     "TEMPORARILY_UNAVAILABLE": 503,
 }
+_FULL: Final = ("no space left", "quota exceeded")
 _WELL_LATER: Final = frozenset({408, 425, 429})
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
@@ -80,6 +81,10 @@ def _remedy(failure: Failure, where: str) -> str:
     words = str(failure).lower()
     if "host header" in words or "dns rebinding" in words:
         return "allow this name with MLFLOW_SERVER_ALLOWED_HOSTS on the MLflow server"
+    if any(one in words for one in _FULL):
+        return "give the cache's volume more space, or all cached models a limit"
+    if failure.kind is Kind.REFUSED and "[errno" in words:
+        return "give the cache a writable volume with space"
     if failure.kind is Kind.ABSENT:
         return "correct the address of the model, or MLFLOW_TRACKING_URI if it is another server's"
     if failure.kind is Kind.FORBIDDEN:

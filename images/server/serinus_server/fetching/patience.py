@@ -7,6 +7,7 @@ from typing import Final
 
 from serinus_server.fetching import failures
 from serinus_server.fetching.failures import Kind
+from serinus_server.problems import ModelProblem
 
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 10.0
@@ -49,6 +50,8 @@ def attempt[T](action: Callable[[], T], what: str, deadline: Deadline, say: Call
     while True:
         try:
             return action()
+        except ModelProblem:
+            raise
         except Exception as error:
             failure = failures.of(error)
             if failure.kind is not Kind.TRANSIENT or deadline.left() <= wait:

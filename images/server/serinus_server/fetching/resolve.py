@@ -20,7 +20,7 @@ from serinus_server.problems import SETTINGS, ModelProblem
 
 REQUEST_SECONDS: Final = 15.0
 # How long a registry that does not answer holds up the start of a model that is here.
-SHORT_SECONDS: Final = 5.0
+SHORT_SECONDS: Final = 2.0
 _OF_THE_SERVER: Final = ("runs:", "mlflow-artifacts:")
 _KEY_LENGTH: Final = 60
 

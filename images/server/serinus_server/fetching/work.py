@@ -1,5 +1,6 @@
 """Fetches one model, from its address to a folder that is what it should be."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,11 +19,13 @@ from serinus_server.fetching.manifest import Damaged, Manifest
 from serinus_server.fetching.patience import Deadline, attempt
 from serinus_server.fetching.resolve import Resolved, Resolver
 from serinus_server.fetching.settings import Settings
-from serinus_server.fetching.words import amount, safe
+from serinus_server.fetching.words import amount, described, safe
 from serinus_server.mlmodel import Recorded
-from serinus_server.problems import DIGEST_MISMATCH, NOT_FOUND, ModelProblem
+from serinus_server.problems import DIGEST_MISMATCH, NOT_FOUND, UNREADABLE, ModelProblem
 
-_LISTING: Final = "listing.json"
+_LISTING: Final = "listing"
+# Only on a volume without locks, or whose locks are each node's own.
+_MOVED: Final = "another process moved what is here of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ def fetch(uri: str, to: Settings) -> Fetched:
         return work.fetched(work.resolver.resolve(uri, meant))
     except Failure as failure:
         raise failures.problem(failure, uri, work.place) from failure
+    except OSError as error:
+        words = f"{uri} cannot be kept in {to.cache} ({described(error)}): give the cache a writable volume with space"
+        raise ModelProblem(UNREADABLE, words) from error
 
 
 def _in_place(path: Path, resolved: Resolved, settings: Settings) -> Fetched:
@@ -83,9 +89,11 @@ class _Work:
         if (folder := address.local_folder(location)) is not None:
             return _in_place(_here(folder, resolved), resolved, self._settings)
         self.place = self._named(location)
-        with entry.alone(self._deadline, self._say):
+        with entry.alone(self._deadline, self._say) as alone:
             # Another process may have fetched it meanwhile.
-            return self._cached(entry, resolved) or self._downloaded(entry, resolved, location)
+            return self._cached(entry, resolved) or self._patiently(
+                partial(self._downloaded, entry, resolved, location, alone)
+            )
 
     def _cached(self, entry: Entry, resolved: Resolved) -> Fetched | None:
         """The model in the cache, if it is complete, undamaged, and the one that is asked for."""
@@ -98,36 +106,37 @@ class _Work:
         _check_record(resolved, recorded, found.size)
         return _result(entry.model, resolved, recorded, found.digest, hold)
 
-    def _downloaded(self, entry: Entry, resolved: Resolved, location: str) -> Fetched:
-        hold = entry.used()
+    def _downloaded(self, entry: Entry, resolved: Resolved, location: str, alone: Hold) -> Fetched:
+        whole = self._download(entry, location, alone)
+        if (theirs := self._cached(entry, resolved)) is not None:
+            # On a volume without locks, another fetcher was quicker.
+            discard(entry.partial)
+            return theirs
+        recorded, hold = self._checked(entry, resolved, whole), entry.used()
         try:
-            whole = self._download(entry, location)
-            recorded = self._checked(entry, resolved, whole)
-            installed = entry.install(whole, self._say)
-        except Damaged as error:
+            entry.install(whole)
+        except (Damaged, OSError) as error:
             hold.release()
-            raise Failure(Kind.TRANSIENT, f"another process changed {entry.partial}: {error}") from error
-        except BaseException:
-            hold.release()
-            raise
-        self._say(f"fetched {resolved.uri}: {amount(whole.size)}, {len(whole.files)} files, sha256 {installed.digest}")
-        return _result(entry.model, resolved, recorded, installed.digest, hold)
+            raise Failure(Kind.TRANSIENT, f"{_MOVED} ({described(error)})") from error
+        self._say(f"fetched {resolved.uri}: {amount(whole.size)}, {len(whole.files)} files, sha256 {whole.digest}")
+        return _result(entry.model, resolved, recorded, whole.digest, hold)
 
-    def _download(self, entry: Entry, location: str) -> Manifest:
-        artifacts = attempt(
-            partial(Artifacts, location, self._settings.tracking_uri), self.place, self._deadline, self._say
-        )
-        listed = attempt(artifacts.files, self.place, self._deadline, self._say)
+    def _download(self, entry: Entry, location: str, alone: Hold) -> Manifest:
+        artifacts = self._patiently(partial(Artifacts, location, self._settings.tracking_uri))
+        listed = self._patiently(artifacts.files)
         _require_model(listed)
         if self._settings.limit is not None:
             needed = sum(one.size or 0 for one in listed)
             pruning.prune(self._settings.cache, self._settings.limit, needed, entry.key, self._say)
-        self._resume(entry, listed)
-        working = entry.working_folder()
+        try:
+            self._resume(entry, listed)
+        except FileNotFoundError as error:
+            raise Failure(Kind.TRANSIENT, _MOVED) from error
+        working = entry.working_folder(alone)
         try:
             files = Download(artifacts, listed, self._deadline, self._say).into(entry.partial / "model", working)
         finally:
-            discard(working)
+            shutil.rmtree(working, ignore_errors=True)
         return Manifest(artifacts.location, files)
 
     def _named(self, location: str) -> str:
@@ -153,8 +162,11 @@ class _Work:
             recorded = mlmodel.read(entry.partial / "model")
             _check(resolved, whole.digest, self._settings)
             _check_record(resolved, recorded, whole.size)
-        except ModelProblem:
+        except ModelProblem as problem:
+            was_moved = not (entry.partial / "model" / mlmodel.FILE).exists()
             discard(entry.partial)
+            if was_moved:
+                raise Failure(Kind.TRANSIENT, _MOVED) from problem
             raise
         return recorded
 

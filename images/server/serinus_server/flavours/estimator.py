@@ -6,14 +6,14 @@ only if the outputs are the same to the last bit.
 """
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from serinus_server import problems, threads
-from serinus_server.flavours import parts, probing, reading, shortcuts
+from serinus_server.flavours import objects, parts, probing, shortcuts
+
 from serinus_server.flavours.shortcuts import Shortcut
 from serinus_server.mlmodel import Recorded
 from serinus_server.problems import ModelProblem
@@ -27,7 +27,7 @@ class Estimator:
     def __init__(self, estimator: Any, method: str, signature: Signature) -> None:
         self.estimator = estimator
         self.joins = parts.are_by_row(estimator)
-        self._predict: Callable[[Any], Any] = getattr(estimator, method)
+        self._predict: probing.Way = getattr(estimator, method)
         self.takes_matrix = self._takes_matrix(signature)
         rows = probing.matrices(signature, getattr(estimator, "n_features_in_", None))
         self._width = rows[0].shape[1] if rows else 0
@@ -53,7 +53,7 @@ class Estimator:
         """Whether the estimator would find nothing to say against it."""
         is_known = matrix.dtype == np.float64 and matrix.ndim == 2 and matrix.shape[1] == self._width  # noqa: PLR2004
         # A sum that overflows is of numbers that the estimator may take; it only takes longer.
-        return is_known and len(matrix) > 0 and bool(np.isfinite(np.add.reduce(matrix, axis=None)))
+        return is_known and len(matrix) > 0 and probing.is_finite(matrix)
 
     def _takes_matrix(self, signature: Signature) -> bool:
         fitted = getattr(self.estimator, "feature_names_in_", None)
@@ -81,7 +81,7 @@ def load(path: Path, recorded: Recorded) -> Estimator:
     with warnings.catch_warnings():
         # That versions differ is told by `versions`, once and in words.
         warnings.simplefilter("ignore")
-        estimator = reading.read(path / str(name), str(flavour.get("serialization_format") or "pickle"), flavour)
+        estimator = objects.read(path / str(name), str(flavour.get("serialization_format") or "pickle"), flavour)
     if not hasattr(estimator, recorded.predict_fn):
         raise ModelProblem(
             problems.UNREADABLE,

@@ -1,24 +1,22 @@
 """Any flavour, through MLflow's own loader."""
 
 import inspect
-import logging
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
-from serinus_server.mlmodel import Recorded
 from serinus_server.values import Opaque, Table, Value
-
-log = logging.getLogger(__name__)
 
 
 class PyFunc:
     """A model of `mlflow.pyfunc`; what was checked already is not checked again."""
 
+    # Its rows may depend on each other, for all that is known of it; see `warming`.
+    joins = False
+
     def __init__(self, model: Any) -> None:
         self.model = model
-        # Its rows may depend on each other, for all that is known of it; see `warming`.
-        self.joins = False
         # The model itself, behind the check of the signature.
         self._direct = getattr(model, "_predict_fn", None)
         self._takes_params = _takes_params(self._direct)
@@ -32,14 +30,17 @@ class PyFunc:
         return self._direct(_plain(value))
 
 
-def load(path: Path, recorded: Recorded) -> PyFunc:  # noqa: ARG001 (as all flavours)
+def load(path: Path) -> PyFunc:
     """The model, as `mlflow.pyfunc.load_model` has it."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Models ask for it to know whether they serve; the scoring server of MLflow sets it likewise.
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
-    import mlflow.pyfunc
+    with warnings.catch_warnings():
+        # That versions differ is told by `versions`, once and in words.
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc
 
-    return PyFunc(mlflow.pyfunc.load_model(str(path)))
+        return PyFunc(mlflow.pyfunc.load_model(str(path), suppress_warnings=True))
 
 
 def _takes_params(predict: Any) -> bool:

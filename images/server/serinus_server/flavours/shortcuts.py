@@ -1,8 +1,9 @@
 """What an estimator computes, without all that scikit-learn looks at before it computes it.
 
 For one row of a small model the looking takes 95 % of the time: names, types, shapes, tags and, for forests, a pool of
-jobs for each call. Each shortcut here does the same arithmetic in the same order. Whether it gives the same to the last
-bit is tried when the model is loaded (`probing`), and what is not finite goes to the estimator, which knows what to say.
+jobs for each call. Each shortcut here does the same arithmetic in the same order. Whether it gives the same to the
+last bit is tried when the model is loaded (`probing`), and what is not finite goes to the estimator, which knows what
+to say.
 """
 
 from collections.abc import Callable
@@ -14,73 +15,31 @@ from serinus_server.values import Array
 
 # Outputs of a matrix of finite numbers, whose columns are those of the estimator; None if it is for the estimator.
 type Shortcut = Callable[[Array], Any]
-
-_FORESTS: Final = ("RandomForestClassifier", "ExtraTreesClassifier")
-_MEANS: Final = ("RandomForestRegressor", "ExtraTreesRegressor")
-_REGRESSIONS: Final = (
-    "LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV",
-    "BayesianRidge", "HuberRegressor", "SGDRegressor", "LinearSVR",
-)  # fmt: skip
-_CLASSIFICATIONS: Final = (
-    "LogisticRegression", "LogisticRegressionCV", "RidgeClassifier", "RidgeClassifierCV", "SGDClassifier",
-    "LinearSVC", "Perceptron",
-)  # fmt: skip
-_LOGISTIC: Final = ("LogisticRegression", "LogisticRegressionCV")
+type Make = Callable[[Any], Shortcut | None]
 
 
 def of(estimator: Any, method: str) -> Shortcut | None:
     """The shortcut of this method of an estimator, or of a pipeline of scalers before it; None if there is none."""
-    if not type(estimator).__module__.startswith("sklearn."):
+    kind = type(estimator)
+    if not kind.__module__.startswith("sklearn."):
         return None
-    name = type(estimator).__name__
-    if name == "Pipeline":
+    if kind.__name__ == "Pipeline":
         return _pipeline(estimator, method)
-    if method == "predict":
-        return _predict(estimator, name)
-    if method == "predict_proba":
-        return _probabilities(estimator, name)
-    return None
-
-
-def _predict(estimator: Any, name: str) -> Shortcut | None:
-    if name in _REGRESSIONS:
-        return _scores(estimator)
-    if name in _CLASSIFICATIONS:
-        return _labels(_scores(estimator), estimator.classes_, 0.0, is_over=True)
-    if name in _MEANS:
-        return _forest_mean(estimator)
-    if name in _FORESTS and estimator.n_outputs_ == 1:
-        votes, classes = _forest_votes(estimator), estimator.classes_
-        return lambda rows: None if (given := votes(rows)) is None else classes.take(given.argmax(axis=1), axis=0)
-    if name == "GradientBoostingClassifier":
-        return _boosted_labels(estimator)
-    if name == "GradientBoostingRegressor":
-        raw = _boosted(estimator)
-        return lambda rows: None if (given := raw(rows)) is None else given.ravel()
-    return None
-
-
-def _probabilities(estimator: Any, name: str) -> Shortcut | None:
-    if name in _FORESTS and estimator.n_outputs_ == 1:
-        return _forest_votes(estimator)
-    if name in _LOGISTIC:
-        return _logistic(estimator)
-    if name == "GradientBoostingClassifier":
-        raw, loss = _boosted(estimator), estimator._loss  # noqa: SLF001 (see `_boosted`)
-        return lambda rows: None if (given := raw(rows)) is None else loss.predict_proba(_flat(given))
-    return None
+    make = {"predict": _PREDICT, "predict_proba": _PREDICT_PROBA}.get(method, {}).get(kind.__name__)
+    return make(estimator) if make is not None else None
 
 
 def _pipeline(pipeline: Any, method: str) -> Shortcut | None:
     *before, (_, last) = pipeline.steps
     scale = [_scaler(step) for _, step in before if step not in (None, "passthrough")]
+    known = [one for one in scale if one is not None]
     end = of(last, method)
-    if end is None or None in scale:
+    if end is None or len(known) < len(scale):
         return None
 
     def run(rows: Array) -> Any:
-        for one in scale:
-            rows = one(rows)  # type: ignore[misc] (there is no None, see above)
+        for one in known:
+            rows = one(rows)
         return end(rows)
 
     return run
@@ -113,18 +72,22 @@ def _flat(scores: Array) -> Array:
     return scores.reshape(-1) if scores.ndim > 1 and scores.shape[1] == 1 else scores
 
 
-def _labels(scores: Shortcut, classes: Array, threshold: float, *, is_over: bool) -> Shortcut:
+def _labels(scores: Shortcut, classes: Array, decides: Callable[[Array, float], Any] = np.greater) -> Shortcut:
+    """The class of the best score; of two classes the second, if `decides` says so of its one score and zero."""
+
     def run(rows: Array) -> Any:
         given = scores(rows)
         if given is None:
             return None
         given = _flat(given)
-        if given.ndim > 1:
-            return classes.take(given.argmax(axis=1), axis=0)
-        chosen = given > threshold if is_over else given >= threshold
-        return classes.take(chosen.astype(np.intp), axis=0)
+        chosen = given.argmax(axis=1) if given.ndim > 1 else decides(given, 0.0).astype(np.intp)
+        return classes.take(chosen, axis=0)
 
     return run
+
+
+def _linear_labels(estimator: Any) -> Shortcut:
+    return _labels(_scores(estimator), estimator.classes_)
 
 
 def _logistic(estimator: Any) -> Shortcut:
@@ -153,24 +116,8 @@ def _single(rows: Array) -> Array | None:
     return single if np.isfinite(single.sum(dtype=np.float64)) else None
 
 
-def _forest_votes(forest: Any) -> Shortcut:
-    trees = [tree.tree_.predict for tree in forest.estimators_]
-    classes = forest.n_classes_
-
-    def run(rows: Array) -> Array | None:
-        single = _single(rows)
-        if single is None:
-            return None
-        votes = np.zeros((len(rows), classes))
-        for predict in trees:
-            votes += predict(single)
-        votes /= len(trees)
-        return votes
-
-    return run
-
-
-def _forest_mean(forest: Any) -> Shortcut | None:
+def _summed(forest: Any, shape: tuple[int, ...], of_tree: Callable[[Array], Array]) -> Shortcut | None:
+    """The mean of what all trees say, summed up in their order."""
     if forest.n_outputs_ != 1:
         return None
     trees = [tree.tree_.predict for tree in forest.estimators_]
@@ -179,13 +126,26 @@ def _forest_mean(forest: Any) -> Shortcut | None:
         single = _single(rows)
         if single is None:
             return None
-        total = np.zeros(len(rows))
+        total = np.zeros((len(rows), *shape))
         for predict in trees:
-            total += predict(single)[:, 0]
+            total += of_tree(predict(single))
         total /= len(trees)
         return total
 
     return run
+
+
+def _forest_votes(forest: Any) -> Shortcut | None:
+    return _summed(forest, (int(np.max(forest.n_classes_)),), lambda said: said)
+
+
+def _forest_mean(forest: Any) -> Shortcut | None:
+    return _summed(forest, (), lambda said: said[:, 0])
+
+
+def _forest_labels(forest: Any) -> Shortcut | None:
+    votes = _forest_votes(forest)
+    return None if votes is None else _labels(votes, forest.classes_)
 
 
 def _boosted(estimator: Any) -> Shortcut:
@@ -209,4 +169,37 @@ def _boosted(estimator: Any) -> Shortcut:
 
 
 def _boosted_labels(estimator: Any) -> Shortcut:
-    return _labels(_boosted(estimator), estimator.classes_, 0.0, is_over=False)
+    return _labels(_boosted(estimator), estimator.classes_, np.greater_equal)
+
+
+def _boosted_values(estimator: Any) -> Shortcut:
+    raw = _boosted(estimator)
+    return lambda rows: None if (given := raw(rows)) is None else given.ravel()
+
+
+def _boosted_probabilities(estimator: Any) -> Shortcut:
+    raw, loss = _boosted(estimator), estimator._loss  # noqa: SLF001 (see `_boosted`)
+    return lambda rows: None if (given := raw(rows)) is None else loss.predict_proba(_flat(given))
+
+
+_REGRESSIONS: Final = (
+    "LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV",
+    "BayesianRidge", "HuberRegressor", "SGDRegressor", "LinearSVR",
+)  # fmt: skip
+_CLASSIFICATIONS: Final = (
+    "LogisticRegression", "LogisticRegressionCV", "RidgeClassifier", "RidgeClassifierCV", "SGDClassifier",
+    "LinearSVC", "Perceptron",
+)  # fmt: skip
+_PREDICT: Final[dict[str, Make]] = {
+    **dict.fromkeys(_REGRESSIONS, _scores),
+    **dict.fromkeys(_CLASSIFICATIONS, _linear_labels),
+    **dict.fromkeys(("RandomForestClassifier", "ExtraTreesClassifier"), _forest_labels),
+    **dict.fromkeys(("RandomForestRegressor", "ExtraTreesRegressor"), _forest_mean),
+    "GradientBoostingClassifier": _boosted_labels,
+    "GradientBoostingRegressor": _boosted_values,
+}
+_PREDICT_PROBA: Final[dict[str, Make]] = {
+    **dict.fromkeys(("LogisticRegression", "LogisticRegressionCV"), _logistic),
+    **dict.fromkeys(("RandomForestClassifier", "ExtraTreesClassifier"), _forest_votes),
+    "GradientBoostingClassifier": _boosted_probabilities,
+}

@@ -40,7 +40,9 @@ def to_column(column: Column, given: Tensor, array: Array) -> Array:
     if bad is None:
         return fitted
     got = f"row {bad}, counted from 0, has {shown.value(array[bad].item())}"
-    raise RequestProblem(400, f"column {shown.name(column.name)} wants {column.type}, and {got}", column=str(column.name))
+    raise RequestProblem(
+        400, f"column {shown.name(column.name)} wants {column.type}, and {got}", column=str(column.name)
+    )
 
 
 def to_tensor(wanted: Wanted, given: Tensor) -> Array:

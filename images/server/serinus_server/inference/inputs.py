@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from serinus_server import columns, schema, shown, tensors
-from serinus_server.columns import DTYPES, Elsewhere
+from serinus_server.columns import Elsewhere
 from serinus_server.inference import fitting, hard
 from serinus_server.inference.tensors import Tensor
 from serinus_server.mlmodel import Recorded
@@ -47,7 +47,9 @@ class Inputs:
         self._params = Params(signature.params)
         self._param_names = frozenset(one.name for one in signature.params)
         self._joins = all(one.shape[:1] == (-1,) for one in signature.tensors)
-        self._table = _Columns(signature.columns) if signature.is_tabular and schema.can_decode(signature.columns) else None
+        self._table = (
+            _Columns(signature.columns) if signature.is_tabular and schema.can_decode(signature.columns) else None
+        )
         is_plain = tensors.can_decode(signature.tensors) if signature.tensors else not signature.inputs
         has_hints = recorded.is_signature_from_type_hint or recorded.is_type_hint_from_example
         self._is_hard = has_hints or not (self._table is not None or is_plain)
@@ -121,8 +123,9 @@ class _Columns:
         if width != len(self._names):
             words = f"has {width} columns, and the model's signature {len(self._names)}: {shown.names(self._names)}"
             raise RequestProblem(400, f"input {shown.name(given.name)} of shape [{rows}, {width}] {words}")
-        if self._all_double and matrix.dtype == _DOUBLE:
-            return Table(self._names, rows, matrix)
+        if self._all_double and given.datatype != fitting.BYTES:
+            # Every number is a double.
+            return Table(self._names, rows, matrix.astype(_DOUBLE, copy=False))
         return self._made({name: matrix[:, place] for place, name in enumerate(self._names)}, {}, given, rows)
 
     def of_tensors(self, given: Mapping[str, Tensor]) -> Table:

@@ -10,7 +10,7 @@ import orjson
 from serinus_server import shown
 from serinus_server.inference.tensors import DTYPES
 from serinus_server.problems import RequestProblem
-from serinus_server.signature import Signature
+from serinus_server.signature import Column, Signature, Tensor
 from serinus_server.values import Array
 
 DEFAULT: Final = "predict"
@@ -30,7 +30,7 @@ class Output(NamedTuple):
 
 def names_of(signature: Signature) -> tuple[str, ...]:
     """What the outputs are called; a single one without a name is `predict`."""
-    given = signature.outputs or ()
+    given: list[Column | Tensor] = list(signature.outputs or ())
     if len(given) == 1:
         return (str(given[0].name or DEFAULT),)
     return tuple(str(one.name or f"{DEFAULT}-{place}") for place, one in enumerate(given)) or (DEFAULT,)
@@ -80,6 +80,8 @@ def _others(returned: Any, names: Sequence[str]) -> list[Output]:
 
 def _output(name: str, values: Any) -> Output:
     array = _numbers(values)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.ndim == 0:
         array = array.reshape(1)
     datatype = _NAMES.get(array.dtype)
@@ -114,8 +116,9 @@ def _as_objects(values: Sequence[Any]) -> Array:
 
 
 def _moments(array: Array) -> Array:
-    texts = np.datetime_as_string(array).astype(object)
-    return np.where(np.isnat(array), None, texts)
+    texts: Array = np.datetime_as_string(array).astype(object)
+    texts[np.isnat(array)] = None
+    return texts
 
 
 def _objects(name: str, array: Array) -> Output:
@@ -152,5 +155,3 @@ def _json(one: Any) -> Any:
     if hasattr(one, "isoformat"):
         return one.isoformat()
     raise TypeError(f"a value of type {type(one).__name__} has no JSON")
-
-

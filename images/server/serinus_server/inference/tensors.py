@@ -31,6 +31,7 @@ _UNFIT: Final = (TypeError, ValueError, OverflowError)
 _NEEDED: Final = ("name", "datatype", "shape", "data")
 _MOST_AXES: Final = 32
 _LONGEST: Final = 2**31 - 1
+_INT: Final = {int}
 _LENGTH: Final = struct.Struct("<I")
 _DOUBLE: Final = np.dtype(np.float64)
 
@@ -61,13 +62,14 @@ def of_json(given: Any) -> Tensor:
         raise _unfit(name, datatype, data) from None
     if type(shape) is not list or array.shape != tuple(shape):
         array = _reshaped(name, array, shape)
-    return Tensor(name, datatype, array, content_type(given.get("parameters")))
+    said = content_type(given["parameters"]) if "parameters" in given else ""
+    return Tensor(name, datatype, array, said)
 
 
 def of_list(name: str, datatype: str, shape: Sequence[int], data: Sequence[Any]) -> Tensor:
     """A tensor whose data is a flat list of the type's own; the list may hold what is too large for small types."""
     try:
-        array = _bytes(data) if datatype == "BYTES" else np.array(data, _dtype(datatype))
+        array = objects(data) if datatype == "BYTES" else np.array(data, _dtype(datatype))
     except _UNFIT:
         raise _unfit(name, datatype, list(data)) from None
     return Tensor(name, datatype, _reshaped(name, array, shape))
@@ -99,12 +101,16 @@ def to_raw(array: Array) -> bytes:
 
 def size(name: str, shape: Any) -> int:
     """How many values a shape has; raises a RequestProblem if it is none."""
-    if type(shape) is not list or not all(type(one) is int and 0 <= one <= _LONGEST for one in shape):
+    if type(shape) is not list or not _is_shape(shape):
         words = f"shape wants a list of whole numbers from 0 to {_LONGEST}, and got {shown.value(shape)}"
         raise RequestProblem(400, f"{_named(name)}: {words}", column=name)
     if len(shape) > _MOST_AXES:
         raise RequestProblem(400, f"{_named(name)}: shape has {len(shape)} axes; {_MOST_AXES} are the most")
     return prod(shape)
+
+
+def _is_shape(shape: list[Any]) -> bool:
+    return not shape or (set(map(type, shape)) == _INT and min(shape) >= 0 and max(shape) <= _LONGEST)
 
 
 def content_type(parameters: Any) -> str:
@@ -167,7 +173,11 @@ def _whole(dtype: np.dtype[Any]) -> Callable[[Any], Array]:
 
 def _booleans(data: Any) -> Array:
     found = np.array(data)
-    if found.size and found.dtype.kind != "b" and not (found.dtype.kind in "iu" and ((found == 0) | (found == 1)).all()):
+    if (
+        found.size
+        and found.dtype.kind != "b"
+        and not (found.dtype.kind in "iu" and ((found == 0) | (found == 1)).all())
+    ):
         raise ValueError
     return found.astype(np.bool_)
 
@@ -179,7 +189,8 @@ def _texts(data: Any) -> Array:
     return array
 
 
-def _bytes(data: Sequence[Any]) -> Array:
+def objects(data: Sequence[Any]) -> Array:
+    """An array of objects, whatever they are."""
     return np.fromiter(data, object, len(data))
 
 
@@ -193,7 +204,7 @@ def _strings(name: str, raw: memoryview, count: int) -> Array:
     if at != len(raw) or len(values) != count:
         words = f"its shape has {count} values, and its {len(raw)} bytes hold {len(values)}, cut off or with a rest"
         raise RequestProblem(400, f"{_named(name)}: {words}", column=name)
-    return _bytes(values)
+    return objects(values)
 
 
 def _named(name: str) -> str:

@@ -2,19 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from itertools import groupby, islice
+from typing import Any, Final
 
 import numpy as np
 
 from serinus_server.sketches.categories import Categories, name_of
 from serinus_server.sketches.document import Side
 from serinus_server.sketches.grid import Grid, Longs, Matrix
+from serinus_server.sketches.merging import Sketch
 from serinus_server.sketches.tables import NUMBERS, TIMES, table
 from serinus_server.values import Array, Table, join
-
-if TYPE_CHECKING:
-    from serinus_server.sketches.merging import Sketch
 
 MOST_COLUMNS: Final = 200
 # The most columns of one name, or none, that are remembered as left out.
@@ -30,11 +28,12 @@ class Columns:
         self._numbers: dict[str, int] = {}
         self._categories: dict[str, Categories] = {}
         self._left_out: set[str] = set()
-        self._seen = 0
-        self._sampled = 0
+        self._chance = np.random.default_rng()
+        self.seen = 0
+        self.sampled = 0
 
     def add(self, values: Iterable[Any], stride: int = 1) -> None:
-        """Of all rows of these values, in their order, each `stride`-th one."""
+        """Of all rows of these values one in `stride`, by chance."""
         for _, alike in groupby(values, _layout):
             whole = table(join(list(alike)))
             if whole is not None:
@@ -42,24 +41,37 @@ class Columns:
 
     def side(self) -> Side:
         """The sketches, as of now."""
-        columns: dict[str, Sketch] = {name: self._grid.sketch(at) for name, at in self._numbers.items()}
-        for name, sketch in self._categories.items():
+        return Side(self.seen, self.sampled, len(self._left_out), self.sketches())
+
+    def sketches(self, most: int = MOST_COLUMNS) -> dict[str, Sketch]:
+        """Those of so many columns."""
+        columns: dict[str, Sketch] = {
+            str(name): self._grid.sketch(at) for name, at in islice(self._numbers.items(), most)
+        }
+        for name, sketch in islice(self._categories.items(), most):
             # What was sent as numbers and as text, which no signature allows, is two columns.
-            columns[f"{name} (text)" if name in columns else name] = sketch
-        return Side(self._seen, self._sampled, len(self._left_out), columns)
+            columns[f"{name} (text)" if str(name) in columns else str(name)] = sketch
+        return columns
 
     def _some(self, whole: Table, stride: int) -> None:
-        start = -self._seen % stride
-        self._seen += whole.rows
-        if start < whole.rows:
-            self._sampled += len(range(start, whole.rows, stride))
-            self._count(whole if stride == 1 else _thinned(whole, start, stride))
+        self.seen += whole.rows
+        some = whole if stride == 1 else _thinned(whole, self._chosen(whole.rows, stride))
+        self.sampled += some.rows
+        if some.rows:
+            self._count(some)
+
+    def _chosen(self, rows: int, stride: int) -> Longs:
+        """Of each `stride` rows one, by chance: clients may send the same kind of row at each hundredth place."""
+        firsts = np.arange(0, rows, stride)
+        chosen = firsts + self._chance.integers(0, stride, len(firsts))
+        return chosen[chosen < rows]
 
     def _count(self, rows: Table) -> None:
-        if rows.matrix is not None:
+        if rows.matrix is not None and _is_number(rows.matrix):
             self._add_numbers(rows.names, rows.matrix)
             return
-        named = list(zip(rows.names, rows.arrays, strict=True))
+        arrays = rows.arrays if rows.matrix is None else tuple(rows.matrix.T)
+        named = list(zip(rows.names, arrays, strict=True))
         numbers = [(name, one) for name, one in named if _is_number(one)]
         if numbers:
             self._add_numbers([name for name, _ in numbers], np.column_stack([_number(one) for _, one in numbers]))
@@ -75,8 +87,7 @@ class Columns:
         if len(wanted) < len(places):
             rows = rows[:, wanted]
         columns: Longs = np.array([place for place in places if place is not None], np.int64)
-        numbers: Matrix = rows.astype(np.float64, copy=False)
-        self._grid.add(numbers, columns)
+        self._grid.add(_number(rows), columns)
 
     def _place(self, name: str) -> int | None:
         """The column of the grid; None if this one is left out."""
@@ -122,14 +133,13 @@ def _is_number(column: Array) -> bool:
     return column.dtype.kind in NUMBERS or column.dtype.kind in TIMES
 
 
-def _thinned(whole: Table, start: int, stride: int) -> Table:
-    rows = len(range(start, whole.rows, stride))
+def _thinned(whole: Table, chosen: Longs) -> Table:
     if whole.matrix is not None:
-        return Table(whole.names, rows, whole.matrix[start::stride])
-    return Table(whole.names, rows, None, tuple(one[start::stride] for one in whole.arrays))
+        return Table(whole.names, len(chosen), whole.matrix[chosen])
+    return Table(whole.names, len(chosen), None, tuple(one[chosen] for one in whole.arrays))
 
 
-def _number(column: Array) -> Array:
+def _number(column: Array) -> Matrix:
     """The column as float64; a time as seconds, one that is missing as NaN."""
     if column.dtype.kind not in TIMES:
         return column.astype(np.float64, copy=False)

@@ -43,7 +43,8 @@ class Side:
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
-        columns = {name: sketch.document() for name, sketch in self.columns.items()}
+        # A name may hold half of a pair of surrogates, which is no JSON.
+        columns = {name.encode("utf-8", "replace").decode(): sketch.document() for name, sketch in self.columns.items()}
         return {"seen": self.seen, "sampled": self.sampled, "left_out": self.left_out, "columns": columns}
 
     def _both(self, name: str, other: "Side") -> Sketch:

@@ -55,11 +55,12 @@ def bounds(signed_key: int, level: int) -> tuple[float, float]:
 
 def middle(signed_key: int, level: int) -> float:
     """The number that is, in relation, equally far from both ends of the bucket."""
-    low, high = bounds(signed_key, level)
-    if math.isinf(low) or math.isinf(high):
-        return low if math.isinf(high) else high
-    # Halved first: the sum of two numbers near the largest is infinite.
-    return low / (low / 2 + high / 2) * high
+    low = _edge(abs(signed_key), level)
+    high = _edge(abs(signed_key) + 1, level)
+    # Where the largest numbers end there is no number to be divided by; the step of their exponent is known.
+    ratio = high / low if high < math.inf else 2 / max(2 - 2.0 ** (level - FRACTION), 0.125)
+    value = low * (2 * ratio / (1 + ratio))
+    return value if signed_key > 0 else -value
 
 
 def error(level: int) -> float:

@@ -16,9 +16,9 @@ MOST_FEATURES: Final = 256
 _LOOKED_AT: Final = 1024
 # What stands for the name of the only column of an array.
 ONLY: Final = "0"
-# What counting a string costs in numbers, and how many of its letters are as large as a number.
+# What counting a string costs in numbers, and how many of its letters cost as much as a number.
 _OF_STRING: Final = 16
-_LETTERS: Final = 8
+_LETTERS: Final = 64
 
 
 def weight(value: Any) -> int:

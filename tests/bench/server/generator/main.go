@@ -37,14 +37,14 @@ type order struct {
 }
 
 // window is the time that counts. It ends when its seconds are over and each connection could have been answered once,
-// at the latest after so many times its seconds: of a server that answers slower than that, less is known.
+// at the latest after the longest seconds: of a server that answers slower than that, less is known.
 type window struct {
 	from     time.Time
 	length   atomic.Int64
 	answered atomic.Int64
 }
 
-const longest = 4
+const longest = 5 * time.Second
 
 // holds says whether a moment is in it.
 func (w *window) holds(moment time.Time) bool {
@@ -104,7 +104,7 @@ func load(wanted *order) result {
 	requests := rendered(wanted)
 	counted := &window{from: time.Now().Add(seconds(wanted.WarmupSeconds))}
 	counted.length.Store(math.MaxInt64)
-	end := counted.from.Add(longest*seconds(wanted.Seconds) + seconds(wanted.DrainSeconds))
+	end := counted.from.Add(seconds(wanted.Seconds) + longest + seconds(wanted.DrainSeconds))
 	clients := make([]*client, wanted.Connections)
 	var all sync.WaitGroup
 	for index := range clients {
@@ -122,7 +122,7 @@ func watch(counted *window, wanted *order) float64 {
 	time.Sleep(time.Until(counted.from))
 	before, start := cpuTime(), time.Now()
 	time.Sleep(seconds(wanted.Seconds))
-	for last := longest * seconds(wanted.Seconds); counted.answered.Load() < int64(wanted.Connections) && time.Since(start) < last; {
+	for counted.answered.Load() < int64(wanted.Connections) && time.Since(start) < longest {
 		time.Sleep(20 * time.Millisecond)
 	}
 	counted.length.Store(int64(time.Since(counted.from)))

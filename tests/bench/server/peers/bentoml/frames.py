@@ -1,6 +1,10 @@
-"""A scikit-learn pipeline on a pandas frame behind BentoML with its adaptive batching: records in, predictions out."""
+"""A scikit-learn pipeline on a pandas frame behind BentoML with its adaptive batching: records in, predictions out.
+
+Not a pandas frame as the argument: BentoML 1.4 does not know pandas 3's frames, and fails to make a batch of them.
+"""
 
 import os
+from typing import Any
 
 import bentoml  # type: ignore[import-not-found]  # only where this runs
 import joblib  # type: ignore[import-untyped]
@@ -16,6 +20,6 @@ class Model:
         self.model = joblib.load(os.environ["BENCH_MODEL"])
 
     @bentoml.api(batchable=True, max_batch_size=1000, max_latency_ms=60000)  # type: ignore[untyped-decorator]
-    def predict(self, data: pd.DataFrame) -> np.ndarray:
+    def predict(self, data: list[dict[str, Any]]) -> np.ndarray:
         """Predict."""
-        return np.asarray(self.model.predict(data))
+        return np.asarray(self.model.predict(pd.DataFrame(data)))

@@ -49,3 +49,11 @@ def may_unpickle() -> None:
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION is off, and loading this model may run code: "
             "allow it for models that you trust, or serve one in the ONNX format",
         )
+
+
+def whole(file: Path, ending: bytes) -> None:
+    """Raises a ModelProblem for a file that was cut off, where the library would end the process or say nothing."""
+    if ending not in file.read_bytes():
+        raise ModelProblem(
+            problems.UNREADABLE, f"{file.name} has no {ending.decode()!r}: it was cut off; fetch or log the model again"
+        )
