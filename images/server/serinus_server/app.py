@@ -85,7 +85,8 @@ class App:
         self._routes: dict[tuple[bytes, str], Callable[[Request], None]] = {}
         self._prefixes: dict[str, Callable[[Request], None]] = {}
         self._told = identity.headers()
-        self._ids = (b"%b-%x" % (os.urandom(6).hex().encode(), number) for number in itertools.count(1))
+        mine = os.urandom(6).hex().encode()
+        self._ids = (b"%b-%x" % (mine, number) for number in itertools.count(1))
         self._now = batcher.now
 
     # --- routes

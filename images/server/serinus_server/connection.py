@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         if self._reading is not None:
-            self._reading.headers.append((name, value))
+            self._reading.headers[name.lower()] = value
             self._grows(len(name) + len(value))
 
     def on_headers_complete(self) -> None:

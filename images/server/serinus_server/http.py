@@ -48,18 +48,14 @@ class Request:
         self.method = b""
         self.path = ""
         self.query = b""
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: dict[bytes, bytes] = {}
         self.body = b""
         # Whether the connection ends with the answer.
         self.is_last = False
 
     def header(self, name: bytes, default: bytes = b"") -> bytes:
         """A header by its name in small letters; of several the last."""
-        size = len(name)
-        for key, value in reversed(self.headers):
-            if len(key) == size and key.lower() == name:
-                return value
-        return default
+        return self.headers.get(name, default)
 
     @property
     def is_gone(self) -> bool:

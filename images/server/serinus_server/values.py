@@ -31,7 +31,8 @@ class Table:
         import pandas as pd
 
         if self.matrix is not None:
-            return pd.DataFrame(self.matrix, columns=list(self.names), copy=False)
+            # Column by column in memory, as MLflow's are: sums of products differ in the last bit.
+            return pd.DataFrame(np.asfortranarray(self.matrix), columns=list(self.names), copy=False)
         return pd.DataFrame(dict(zip(self.names, self.arrays, strict=True)), copy=False)
 
 

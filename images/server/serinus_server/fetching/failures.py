@@ -37,7 +37,18 @@ _CODES: Final = {
     "CUSTOMER_UNAUTHORIZED": 401,
     "TEMPORARILY_UNAVAILABLE": 503,
 }
-_FULL: Final = ("no space left", "quota exceeded")
+_ALLOW: Final = "allow this name with MLFLOW_SERVER_ALLOWED_HOSTS on the MLflow server"
+_ROOM: Final = "give the cache's volume more space, or all cached models a limit"
+_WRITABLE: Final = "give the cache a writable volume"
+_BY_WORDS: Final = {
+    "host header": _ALLOW,
+    "dns rebinding": _ALLOW,
+    "no space left": _ROOM,
+    "quota exceeded": _ROOM,
+    "[errno 13]": _WRITABLE,
+    "[errno 20]": _WRITABLE,
+    "[errno 30]": _WRITABLE,
+}
 _WELL_LATER: Final = frozenset({408, 425, 429})
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
@@ -51,6 +62,13 @@ class Kind(Enum):
     # The network or a server was not well: trying again may help.
     TRANSIENT = auto()
     REFUSED = auto()
+
+
+_BY_KIND: Final = {
+    Kind.ABSENT: "correct the address of the model, or MLFLOW_TRACKING_URI if it is another server's",
+    Kind.TRANSIENT: "see that it runs and can be reached from here (its address, network policies), then start again",
+    Kind.REFUSED: "see what it says to it, and correct the address or the settings in the environment",
+}
 
 
 class Failure(Exception):
@@ -79,19 +97,12 @@ def problem(failure: Failure, what: str, where: str) -> ModelProblem:
 
 def _remedy(failure: Failure, where: str) -> str:
     words = str(failure).lower()
-    if "host header" in words or "dns rebinding" in words:
-        return "allow this name with MLFLOW_SERVER_ALLOWED_HOSTS on the MLflow server"
-    if any(one in words for one in _FULL):
-        return "give the cache's volume more space, or all cached models a limit"
-    if failure.kind is Kind.REFUSED and "[errno" in words:
-        return "give the cache a writable volume with space"
-    if failure.kind is Kind.ABSENT:
-        return "correct the address of the model, or MLFLOW_TRACKING_URI if it is another server's"
+    for found, remedy in _BY_WORDS.items():
+        if found in words:
+            return remedy
     if failure.kind is Kind.FORBIDDEN:
         return f"correct {_credentials(where)}, or let them read the model"
-    if failure.kind is Kind.TRANSIENT:
-        return "see that it runs and can be reached from here (its address, network policies), then start again"
-    return "see what it says to it, and correct the address or the settings in the environment"
+    return _BY_KIND[failure.kind]
 
 
 def _credentials(where: str) -> str:

@@ -37,7 +37,7 @@ class Estimator:
         """What the estimator says."""
         if isinstance(value, Table):
             matrix = probing.matrix_of(value) if self.takes_matrix else None
-            return self._predict(value.frame()) if matrix is None else self._of_matrix(matrix)
+            return self._predict(value.frame()) if matrix is None else self._of_matrix(_as_frames_are(matrix))
         if type(value) is np.ndarray:
             return self._of_matrix(value)
         return self._predict(value.value if isinstance(value, Opaque) else value)
@@ -60,9 +60,10 @@ class Estimator:
         if fitted is not None and tuple(fitted) != tuple(one.name for one in signature.columns):
             # Told to the sender, as pyfunc does; a matrix would be taken as it comes.
             return False
-        return probing.takes_matrix(signature, self._predict, self._predict)
+        return probing.takes_matrix(signature, self._predict, lambda matrix: self._predict(_as_frames_are(matrix)))
 
     def _shortcut(self, method: str, rows: list[Array], *, is_table: bool) -> Shortcut | None:
+        rows = [_as_frames_are(one) for one in rows] if is_table else rows
         if not rows or rows[0].dtype != np.float64 or (is_table and not self.takes_matrix):
             return None
         try:
@@ -72,6 +73,11 @@ class Estimator:
         if self.shortcut is None or not probing.agree(self._predict, self._of_matrix, [(one, one) for one in rows]):
             return None
         return self.shortcut
+
+
+def _as_frames_are(matrix: Array) -> Array:
+    """Column by column in memory, as the values of a DataFrame are: sums of products differ in the last bit."""
+    return np.asfortranarray(matrix)
 
 
 def load(path: Path, recorded: Recorded) -> Estimator:

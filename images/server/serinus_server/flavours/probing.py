@@ -16,6 +16,8 @@ from serinus_server.signature import Signature
 from serinus_server.values import Array, Table
 
 _ROWS: Final = 64
+# Matrices of different sizes are multiplied in different ways.
+_FEWER: Final = (1, 2, 3, 8, 9, 31)
 _SEED: Final = 20_260_101
 _SCALES: Final = (0.0, 1e-3, 1.0, 1.0, 10.0, 100.0, 1e4, 1e6)
 # Beyond the range of single precision, to which trees reduce their input.
@@ -33,7 +35,7 @@ def matrices(signature: Signature, features: int | None = None) -> list[Array]:
     if dtype is None or not width:
         return []
     plain = _plain(dtype, width)
-    return [plain, plain[:1], plain[:2], *_special(plain)]
+    return [plain, *(plain[:rows] for rows in _FEWER), *_special(plain)]
 
 
 def matrix_of(table: Table) -> Array | None:

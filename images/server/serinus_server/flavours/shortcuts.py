@@ -112,7 +112,7 @@ def _logistic(estimator: Any) -> Shortcut:
 def _single(rows: Array) -> Array | None:
     """As trees want their input; None if a number is too large for it."""
     with np.errstate(over="ignore"):
-        single = rows.astype(np.float32)
+        single = rows.astype(np.float32, order="C")
     return single if np.isfinite(single.sum(dtype=np.float64)) else None
 
 

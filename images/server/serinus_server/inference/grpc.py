@@ -38,7 +38,7 @@ _CODES: Final = {
 }
 _FULL: Final = "the server holds as many bytes of requests as it may; try again"
 
-type Metadata = list[tuple[str, str]]
+type Metadata = tuple[tuple[str, str], ...]
 type Method = Callable[[Any, Any], Awaitable[bytes]]
 
 
@@ -114,7 +114,7 @@ class _Service:
             try:
                 written: bytes = answer(_parsed(kind, body)).SerializeToString()
             except RequestProblem as problem:
-                await self._abort(context, problem, [])
+                await self._abort(context, problem, ())
             context.set_trailing_metadata(self._told)
             return written
 
@@ -161,11 +161,11 @@ class _Service:
             call, returned, written = await self._predicted(request)
         except RequestProblem as problem:
             self._count(problem, since)
-            await self._abort(context, problem, [(_ID_HEADER, request_id)] if request_id else [])
+            await self._abort(context, problem, ((_ID_HEADER, request_id),) if request_id else ())
         finally:
             self._in_hand -= len(body)
             self._app.in_flight -= 1
-        context.set_trailing_metadata([*self._told, (_ID_HEADER, request_id)])
+        context.set_trailing_metadata((*self._told, (_ID_HEADER, request_id)))
         self._app.counts.answered(_PROTOCOL, 0, self._now() - since, call.rows)
         for look in self._app.after:
             look(request_id, call, returned)
@@ -203,9 +203,9 @@ class _Service:
         self._app.counts.answered(_PROTOCOL, _code(problem).value[0], self._now() - since, 0)
 
     async def _abort(self, context: Any, problem: RequestProblem, more: Metadata) -> NoReturn:
-        told = [*self._told, *more]
+        told = (*self._told, *more)
         if problem.retry_after is not None:
-            told.append(("retry-after", str(max(1, round(problem.retry_after)))))
+            told = (*told, "retry-after", str(max(1, round(problem.retry_after)))))
         await context.abort(_code(problem), problem.message, told)
         raise AssertionError  # Not reached: to abort is to raise.
 
@@ -231,7 +231,7 @@ def _id(context: Any, given: str) -> str:
 def _metadata(identity: Identity) -> Metadata:
     lines = identity.headers().decode("latin-1").splitlines()
     pairs = (line.partition(": ") for line in lines)
-    return [(name, value) for name, _, value in pairs]
+    return tuple((name, value) for name, _, value in pairs)
 
 
 def _camel(name: str) -> str:

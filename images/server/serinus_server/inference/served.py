@@ -27,6 +27,7 @@ class Served:
     def __init__(self, recorded: Recorded, identity: Identity, scoring: Decodes) -> None:
         self.name = identity.name or _NAMELESS
         self.version = identity.version
+        self.revision = identity.revision
         self.names = outputs.names_of(recorded.signature)
         self.call = Inputs(recorded, scoring).call
         self._signature = recorded.signature
