@@ -50,7 +50,7 @@ class Counts(Protocol):
 
 
 class After(Protocol):
-    """Who looks at predictions after they were answered."""
+    """Who is told of a prediction after it was answered."""
 
     def __call__(self, request_id: str, call: Call, outputs: Any) -> None:
         """One request and its outputs."""
@@ -76,7 +76,7 @@ class App:
     def __init__(self, identity: Identity, batcher: Batcher, counts: Counts, *, access_log: bool = False) -> None:
         self.batcher = batcher
         self.counts = counts
-        self.after: tuple[After, ...] = ()
+        self.after: After | None = None
         self.is_ready = False
         # A model that can answer, and cannot answer this, is asked for what it cannot do.
         self.has_answered = False
@@ -168,9 +168,8 @@ class App:
             path, name = request.path, request_id.decode("latin-1")
             told = {"path": path, "status": status, "seconds": round(seconds, 6), "rows": rows, "request_id": name}
             self._access.info("answered", extra={"fields": told})
-        if status == 200 and self.after:  # noqa: PLR2004 (it is HTTP's word for it)
-            for look in self.after:
-                look(request_id.decode("latin-1"), exchange.call, exchange.outputs)
+        if status == 200 and self.after is not None:  # noqa: PLR2004 (it is HTTP's word for it)
+            self.after(request_id.decode("latin-1"), exchange.call, exchange.outputs)
 
 
 class Exchange:

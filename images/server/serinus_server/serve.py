@@ -6,11 +6,10 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from serinus_server import flavours, mlmodel, pages, problems, versions, warming
 from serinus_server.app import App, Identity
-from serinus_server.batcher import Batch, Batcher
+from serinus_server.batcher import Batcher
 from serinus_server.batcher import Limits as BatchLimits
 from serinus_server.flavours import Model
 from serinus_server.http import Limits as HttpLimits
@@ -18,14 +17,13 @@ from serinus_server.http import Server
 from serinus_server.metrics import Metrics
 from serinus_server.mlflow_protocol import MlflowProtocol
 from serinus_server.mlmodel import Recorded
+from serinus_server.observing import Observers
 from serinus_server.problems import ModelProblem
 from serinus_server.scoring import Scoring
 from serinus_server.settings import Settings
 from serinus_server.values import Call
 
 log = logging.getLogger(__name__)
-# So often a pod that takes no more requests looks whether it has answered all.
-_LOOK: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,18 @@ class Service:
         metrics.load_seconds = loaded.seconds
         self._metrics = metrics
         self._loaded = loaded
-        self.batcher = Batcher(loaded.model, _batch_limits(settings), self._predicted, joins=loaded.joins)
+        told = {"name": identity.name, "version": identity.version, "revision": identity.revision}
+        self.observers = Observers(settings, told, metrics)
+        self.batcher = Batcher(loaded.model, _batch_limits(settings), self.observers.predicted, joins=loaded.joins)
         self.app = App(identity, self.batcher, metrics, access_log=settings.access_log)
         self.app.has_answered = loaded.example is not None
         self.server = Server(self.app, _http_limits(settings))
         speaks = MlflowProtocol(loaded.scoring)
         self.app.on("POST", "/invocations", lambda request: self.app.predict(request, speaks))
         pages.add(self.app, self.batcher, metrics, settings)
+        self.observers.add(self.app)
+        if settings.shadow_of:
+            self.observers.follow(settings.shadow_of, self.batcher)
 
     async def stop(self, settings: Settings) -> None:
         """Not ready at once; then what has begun is finished, and nobody is cut off."""
@@ -115,14 +118,9 @@ class Service:
         self.server.drain()
         # Whoever still has this address may go on asking until the news is everywhere.
         await asyncio.sleep(settings.drain)
+        await self.observers.stop()
         await self.server.close(settings.grace)
         log.info("stopped")
-
-    def _predicted(self, batch: Batch) -> None:
-        """Count a batch."""
-        self._metrics.batched(batch.rows, len(batch.calls), batch.waited, batch.took)
-        if batch.error is not None:
-            self._metrics.prediction_errors += 1
 
 
 def _batch_limits(settings: Settings) -> BatchLimits:

@@ -49,7 +49,8 @@ class Settings:
     hung_after: float = 60.0
     sketches: bool = True
     tap_sample: float = 0.0
-    feedback: int = 100_000
+    feedback_rows: int = 100_000
+    feedback_keep: float = 3600.0
     shadow_of: str = ""
     access_log: bool = False
     log_level: str = "INFO"
@@ -94,7 +95,8 @@ class Settings:
             hung_after=env.span("HUNG_AFTER", cls.hung_after),
             sketches=env.switch("SKETCHES", default=cls.sketches),
             tap_sample=env.share("TAP_SAMPLE", cls.tap_sample),
-            feedback=env.number("FEEDBACK_ROWS", cls.feedback, 0, 100_000_000),
+            feedback_rows=env.number("FEEDBACK_ROWS", cls.feedback_rows, 0, 100_000_000),
+            feedback_keep=env.span("FEEDBACK_KEEP", cls.feedback_keep),
             shadow_of=env.text("SHADOW_OF", cls.shadow_of),
             access_log=env.switch("ACCESS_LOG", default=cls.access_log),
             log_level=env.choice("LOG_LEVEL", cls.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")),

@@ -68,9 +68,16 @@ def warm(model: Model, scoring: Decodes, body: bytes, instead: bytes = b"") -> C
             problems.PREDICTION,
             f"the logged input example does not fit the logged signature: {problem.message}; log the model again",
         ) from problem
-    for _ in range(_TIMES):
+    for _ in range(_TIMES - 1):
         _predict(model, scoring, call)
+    _tell_of_length(_predict(model, scoring, call), call)
     return call
+
+
+def _tell_of_length(outputs: Any, call: Call) -> None:
+    """MLflow serves such a model, and so is it here: what it says may be of all rows together."""
+    if hasattr(outputs, "__len__") and not isinstance(outputs, (str, bytes, dict)) and len(outputs) != call.rows:
+        log.warning("the model predicts %d outputs for the %d rows of its example", len(outputs), call.rows)
 
 
 def _warm_anyhow(model: Model, scoring: Decodes, body: bytes) -> Call | None:
@@ -87,7 +94,7 @@ def _warm_anyhow(model: Model, scoring: Decodes, body: bytes) -> Call | None:
     return call
 
 
-def _predict(model: Model, scoring: Decodes, call: Call) -> None:
+def _predict(model: Model, scoring: Decodes, call: Call) -> Any:
     try:
         outputs = model.predict(call.value, call.params)
     except Exception as error:
@@ -104,6 +111,7 @@ def _predict(model: Model, scoring: Decodes, call: Call) -> None:
             f"what the model predicts of its own input example cannot be written as JSON: {_said(error)}; "
             "have its predict return numbers, strings, lists of them, an array or a DataFrame",
         ) from error
+    return outputs
 
 
 def _said(error: Exception) -> str:

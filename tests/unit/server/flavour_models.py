@@ -115,6 +115,10 @@ def saved(flavour: Any, model: Any, inputs: Any, outputs: Any, **more: Any) -> P
     return path
 
 
+def _less_mean(rows: Any) -> Any:
+    return rows - np.mean(rows, axis=0)
+
+
 def _columns() -> Any:
     numbers = (StandardScaler(), ["age", "income"])
     words = (OneHotEncoder(handle_unknown="ignore"), ["city"])
@@ -191,12 +195,8 @@ class Pandas(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
 
 
 def pyfunc(model: Any, **more: Any) -> Path:
-    """A pyfunc over the mixed columns, with two rows as its example unless told otherwise."""
+    """A pyfunc over the mixed columns, with three rows as its example unless told otherwise."""
     more = {"input_example": MIXED.head(3), **more}
-    return saved(mlflow.pyfunc, None, MIXED, [0.5], python_model=model, **more) if False else _pyfunc(model, more)
-
-
-def _pyfunc(model: Any, more: dict[str, Any]) -> Path:
     path = Path(mkdtemp()) / "model"
     signature = infer_signature(MIXED, np.array([0.5]), params=more.pop("params", None))
     mlflow.pyfunc.save_model(path, python_model=model, signature=signature, pip_requirements=["mlflow"], **more)
@@ -229,6 +229,7 @@ MODELS: dict[str, tuple[Callable[[], Path], Any]] = {
     "tensor": (lambda: sklearn(LogisticRegression().fit(NUMBERS.to_numpy(), CLASSES), NUMBERS.to_numpy()), NUMBERS.to_numpy()),  # noqa: E501
     "unsigned": (lambda: sklearn(LogisticRegression().fit(NUMBERS, CLASSES), NUMBERS, signed=False), NUMBERS),
     "logarithm": (lambda: sklearn(make_pipeline(FunctionTransformer(np.cbrt), Ridge()).fit(NUMBERS, NUMBERS.d), NUMBERS), NUMBERS),  # noqa: E501
+    "by batch": (lambda: sklearn(make_pipeline(FunctionTransformer(_less_mean), Ridge()).fit(NUMBERS, NUMBERS.d), NUMBERS), NUMBERS),  # noqa: E501
     "xgboost classifier": (lambda: _xgboost("XGBClassifier"), NUMBERS),
     "xgboost regressor": (lambda: _xgboost("XGBRegressor"), NUMBERS),
     "xgboost booster": (_xgboost_booster, NUMBERS),
@@ -237,7 +238,7 @@ MODELS: dict[str, tuple[Callable[[], Path], Any]] = {
     "lightgbm regressor": (lambda: _lightgbm("LGBMRegressor", NUMBERS.d), NUMBERS),
     "lightgbm booster": (_lightgbm_booster, NUMBERS),
     "onnx of singles": (lambda: _onnx(np.float32), SINGLE),
-    "onnx of doubles": (lambda: _onnx(np.float64), NUMBERS),
+    "onnx of doubles": (lambda: _onnx(np.float64, regression=True), NUMBERS),
     "onnx regression": (lambda: _onnx(np.float32, regression=True), SINGLE),
     "onnx tensor": (lambda: _onnx(np.float32, tensor=True), SINGLE.to_numpy()),
     "pyfunc with params": (lambda: pyfunc(Scaled(), params={"factor": 2.0}), MIXED),

@@ -64,6 +64,7 @@ class Counts:
     """What was counted."""
 
     def __init__(self) -> None:
+        self.rejected = 0
         self.answers: list[tuple[str, int, int]] = []
         self.columns: list[str] = []
 
@@ -108,7 +109,7 @@ class Running:
 
 
 @contextmanager
-def serving(
+def serving(  # noqa: PLR0913 - what a test may choose
     signature: Signature,
     predict: Callable[[Value], Any],
     *,
@@ -153,5 +154,3 @@ def serving(
 
 def _ignore(_: Batch) -> None:
     pass
-
-

@@ -25,6 +25,9 @@ START_SECONDS = 60.0
 class Doubles:
     """Doubles the first column; strange numbers have it do strange things."""
 
+    def __init__(self, wrong_at: float = -1.0) -> None:
+        self.wrong_at = wrong_at
+
     def predict(self, rows: Any) -> Any:
         """Two times each; 666 ends the process, 777 hangs, 888 takes a while, 999 raises."""
         column = np.asarray(rows, dtype=float)[:, 0]
@@ -36,7 +39,7 @@ class Doubles:
             time.sleep(0.5)
         if (column == 999).any():
             raise ValueError("999 is too many")
-        return column * 2
+        return np.where(column == self.wrong_at, 0.0, column * 2)
 
 
 def write_model(folder: Path, estimator: Any = None, columns: tuple[str, ...] = ("a", "b")) -> Path:

@@ -2,16 +2,17 @@
 
 import http.client
 import json
+import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.unit.server.processes import Running, running, start, wait_until_ready, write_model
+from tests.unit.server.processes import Doubles, Running, running, start, wait_until_ready, write_model
 
 ROW = json.dumps({"inputs": {"a": [1.0], "b": [2.0]}}).encode()
 
@@ -253,3 +254,53 @@ def test_it_is_not_ready_before_it_is(folder: Path, tmp_path: Path) -> None:
     finally:
         server.process.kill()
         server.process.wait()
+
+
+# --- who looks on
+
+
+def until(holds: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until something is so, in another process."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_inputs_and_outputs_are_sketched(server: Running) -> None:
+    server.predict(5, 6, 7)
+    sketches = server.ask("/sketches").json
+    assert set(sketches["inputs"]["columns"]) == {"a", "b"}
+    assert sketches["inputs"]["seen"] >= 3
+    assert sketches["model"] == {"name": "churn", "version": "7", "revision": "abc"}
+    assert server.metric("serinus_server_output_values_total") >= 3
+
+
+def test_feedback_is_joined_with_what_was_predicted(server: Running) -> None:
+    data = {"dataframe_split": {"columns": ["a", "b"], "data": [[1, 0], [2, 0]]}}
+    server.ask("/invocations", data, x_request_id="mine")
+    results = server.ask("/feedback", [{"request_id": "mine", "labels": [2, 5]}, {"request_id": "x", "label": 1}]).json
+    assert [one["status"] for one in results["results"]] == ["joined", "unknown"]
+    assert [server.ask("/feedback", body).status for body in (b"{", {}, [1])] == [400, 400, 400]
+    assert server.metric("serinus_server_feedback_total") == 2
+
+
+def test_what_is_off_says_how_it_is_switched_on(server: Running) -> None:
+    answer = server.ask("/tap")
+    assert (answer.status, b"TAP_SAMPLE=1 switches it on" in answer.body) == (404, True)
+
+
+def test_a_shadow_predicts_what_another_is_asked(folder: Path, tmp_path: Path) -> None:
+    with running(folder, tmp_path / "log", TAP_SAMPLE="1") as server:
+        other = write_model(tmp_path / "other", Doubles(wrong_at=3.0))
+        address = f"http://127.0.0.1:{server.port}/tap"
+        with running(other, tmp_path / "shadow.log", SHADOW_OF=address) as shadow:
+            until(lambda: server.metric("serinus_server_tap_followers") == 1)
+            for number in range(10):
+                assert server.predict(number).status == 200
+            until(lambda: shadow.metric("serinus_server_shadow_rows_total") == 10)
+            lines = shadow.ask("/metrics").body.decode()
+            assert re.search(r"serinus_server_shadow_rows_total\{.*agree.*\} 9", lines)
+            assert shadow.stop() == 0
+        until(lambda: server.metric("serinus_server_tap_followers") == 0)
+        assert server.stop() == 0

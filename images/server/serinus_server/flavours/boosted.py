@@ -132,7 +132,8 @@ def _lightgbm(file: Path, name: str, recorded: Recorded) -> Boosted:
     import lightgbm
 
     if name == _CLASSES["lightgbm"]:
-        objects.whole(file, b"end of trees")
+        # Of a file that ends before its last line LightGBM ends the process.
+        objects.whole(file, b"\npandas_categorical:")
         model = lightgbm.Booster(model_file=str(file), params={"num_threads": threads.count(), "verbose": -1})
         return Boosted(model.predict, model.predict, frozenset(), recorded.signature)
     flavour = recorded.flavors["lightgbm"]

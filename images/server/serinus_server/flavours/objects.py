@@ -55,5 +55,6 @@ def whole(file: Path, ending: bytes) -> None:
     """Raises a ModelProblem for a file that was cut off, where the library would end the process or say nothing."""
     if ending not in file.read_bytes():
         raise ModelProblem(
-            problems.UNREADABLE, f"{file.name} has no {ending.decode()!r}: it was cut off; fetch or log the model again"
+            problems.UNREADABLE,
+            f"{file.name} has no {ending.decode().strip()!r}: it was cut off; fetch or log the model again",
         )

@@ -39,13 +39,17 @@ def walk(estimator: Any) -> Iterator[Any]:
             left += one
         elif isinstance(one, dict):
             left += one.values()
-        elif callable(one) or hasattr(one, "get_params"):
+        elif _is_part(one) or callable(one) or one is estimator:
             yield one
-            left += getattr(one, "__dict__", {}).values() if hasattr(one, "get_params") else ()
+            left += getattr(one, "__dict__", {}).values() if _is_part(one) else ()
+
+
+def _is_part(one: Any) -> bool:
+    return not isinstance(one, type) and any(hasattr(one, name) for name in ("get_params", "predict", "transform"))
 
 
 def _is_by_row(one: Any) -> bool:
-    if hasattr(one, "get_params") and not isinstance(one, type):
+    if _is_part(one):
         return type(one).__module__.startswith(_BY_ROW)
     if isinstance(one, (np.ufunc, type)):
         return True

@@ -17,6 +17,7 @@ from serinus_server.values import Array, Table
 
 _ROWS: Final = 64
 # Matrices of different sizes are multiplied in different ways.
+_FEW: Final = 8
 _FEWER: Final = (1, 2, 3, 8, 9, 31)
 _SEED: Final = 20_260_101
 _SCALES: Final = (0.0, 1e-3, 1.0, 1.0, 10.0, 100.0, 1e4, 1e6)
@@ -36,6 +37,15 @@ def matrices(signature: Signature, features: int | None = None) -> list[Array]:
         return []
     plain = _plain(dtype, width)
     return [plain, *(plain[:rows] for rows in _FEWER), *_special(plain)]
+
+
+def ordinary(signature: Signature) -> Array | None:
+    """A few rows that differ, of numbers near one; None if requests do not have that form."""
+    dtype, width = _form(signature, None)
+    if dtype is None or not width:
+        return None
+    rows: Array = np.random.default_rng(_SEED).standard_normal((_FEW, width)) * (1 if dtype.kind == "f" else _WHOLE)
+    return np.greater(rows, 0) if dtype.kind == "b" else np.abs(rows).astype(dtype)
 
 
 def matrix_of(table: Table) -> Array | None:

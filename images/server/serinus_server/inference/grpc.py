@@ -28,6 +28,7 @@ NAME: Final = "inference.GRPCInferenceService"
 _PROTOCOL: Final = "grpc"
 _ID_HEADER: Final = "x-request-id"
 _ID_LENGTH: Final = 128
+_TOO_MANY: Final = 429
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
@@ -198,14 +199,15 @@ class _Service:
         return written
 
     def _count(self, problem: RequestProblem, since: float) -> None:
-        if problem.column:
+        if self._served.has(problem.column):
             self._app.counts.violated(problem.column)
+        self._app.counts.rejected += problem.status == _TOO_MANY
         self._app.counts.answered(_PROTOCOL, _code(problem).value[0], self._now() - since, 0)
 
     async def _abort(self, context: Any, problem: RequestProblem, more: Metadata) -> NoReturn:
         told = (*self._told, *more)
         if problem.retry_after is not None:
-            told = (*told, "retry-after", str(max(1, round(problem.retry_after)))))
+            told = (*told, ("retry-after", str(max(1, round(problem.retry_after)))))
         await context.abort(_code(problem), problem.message, told)
         raise AssertionError  # Not reached: to abort is to raise.
 

@@ -44,11 +44,14 @@ class V2Protocol:
     def decode(self, request: Request) -> tuple[Call, Callable[[Any], bytes]]:
         """The call, and how its outputs are written; raises a RequestProblem."""
         length = request.header(binary.HEADER)
-        content, rest = binary.parted(request.body, length) if length else (request.body, b"")
-        return self.read(content, rest)
+        try:
+            return self._read(*binary.parted(request.body, length)) if length else self._read(request.body)
+        except RequestProblem as problem:
+            if not self._served.has(problem.column):
+                problem.column = ""
+            raise
 
-    def read(self, body: bytes | memoryview, rest: bytes | memoryview = b"") -> tuple[Call, Callable[[Any], bytes]]:
-        """The same of a body whose JSON and binary part have been told apart."""
+    def _read(self, body: bytes | memoryview, rest: bytes | memoryview = b"") -> tuple[Call, Callable[[Any], bytes]]:
         try:
             content = orjson.loads(body)
         except orjson.JSONDecodeError as error:

@@ -32,6 +32,8 @@ class Served:
         self.call = Inputs(recorded, scoring).call
         self._signature = recorded.signature
         self._platform = platform(recorded)
+        # Whether the signature has this input: only of those problems are counted.
+        self.has = frozenset(str(one.name) for one in recorded.signature.inputs or () if one.name).__contains__
 
     def check(self, name: str, version: str) -> None:
         """Raises a RequestProblem if this is not the model, or not the version, that is asked for."""
