@@ -73,7 +73,7 @@ class JobJudge:
             self._is_new(attempt),
             self._is_in_order(attempt),
             self._is_wanted(attempt),
-            self._has_waited(record),
+            self._has_waited(attempt, record),
             _is_well_made(job),
         ):
             if why:
@@ -136,9 +136,11 @@ class JobJudge:
         is_known = self._always_suspended[attempt.uid] or self._stage.now - since > self._a_pass()
         return "is made though its TrainingJob is suspended" if is_known else ""
 
-    def _has_waited(self, record: Json) -> str:
-        """After a failure there is a pause."""
+    def _has_waited(self, attempt: Attempt, record: Json) -> str:
+        """After a failure there is a pause; unless this attempt had begun already, and is come back to."""
         ended = parsed_time(record.get("finishedAt"))
+        if list(self._ledger.attempts.values()).count(attempt) > 1:
+            return ""
         if self._weather.clock_jump_every or ended is None or record.get("reason") == "Suspended":
             return ""
         waited = self._stage.time_of_day() - ended

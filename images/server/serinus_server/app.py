@@ -1,5 +1,6 @@
 """Who is asked what: paths to what answers them, and the way of a prediction from its request to its answer."""
 
+import asyncio
 import itertools
 import logging
 import os
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 from serinus_server.batcher import Batcher
 from serinus_server.http import Request
 from serinus_server.metrics import Protocol as Spoken
-from serinus_server.problems import RequestProblem
+from serinus_server.problems import RequestProblem, Unprepared
 from serinus_server.values import Call
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Speaks(Protocol):
         """Its name in metrics and logs."""
 
     def decode(self, request: Request) -> tuple[Call, Callable[[Any], bytes]]:
-        """What is asked for, and how its outputs are written; raises a RequestProblem."""
+        """What is asked for, and how its outputs are written; raises a RequestProblem, or Unprepared."""
 
     def problem(self, problem: RequestProblem) -> bytes:
         """The body that tells a client of this protocol what is wrong."""
@@ -82,6 +83,7 @@ class App:
         self.has_answered = False
         self.in_flight = 0
         self._access = logging.getLogger("serinus_server.access") if access_log else None
+        self._preparing: asyncio.Future[None] | None = None
         self._routes: dict[tuple[bytes, str], Callable[[Request], None]] = {}
         self._prefixes: dict[str, Callable[[Request], None]] = {}
         self._told = identity.headers()
@@ -150,6 +152,15 @@ class App:
             self.batcher.submit(exchange.call, exchange.done, exchange.is_gone)
         except RequestProblem as problem:
             exchange.fails(problem)
+        except Unprepared as unprepared:
+            self.in_flight -= 1
+            self._prepared(unprepared).add_done_callback(lambda _: self.predict(request, speaks))
+
+    def _prepared(self, unprepared: Unprepared) -> asyncio.Future[None]:
+        """Have it imported, once for all who wait for it."""
+        if self._preparing is None:
+            self._preparing = asyncio.get_running_loop().run_in_executor(None, unprepared.prepare)
+        return self._preparing
 
     def request_id(self, request: Request) -> bytes:
         """The one that was given, if it may stand in a head and in a log; else one of our own."""

@@ -1,5 +1,7 @@
 """What may be wrong: with a request, which is its sender's to mend, or with a model, which the pod's end tells."""
 
+from collections.abc import Callable
+
 
 class RequestProblem(Exception):
     """A request that cannot be answered as it is: a status of 4xx, or 503 and 504, and what to do about it."""
@@ -11,6 +13,14 @@ class RequestProblem(Exception):
         # The column of the signature that it is about, for the metrics; empty if it is about no column.
         self.column = column
         self.retry_after = retry_after
+
+
+class Unprepared(Exception):
+    """A request needs what is not imported yet: `prepare` has it imported, in a thread, and then it may be read."""
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        super().__init__("not imported yet")
+        self.prepare = prepare
 
 
 class ModelProblem(Exception):

@@ -33,7 +33,7 @@ from serinus_server.mlflow_way import MlflowWay
 from serinus_server.mlmodel import Recorded
 from serinus_server.outputs import error_body
 from serinus_server.params import Params
-from serinus_server.problems import RequestProblem
+from serinus_server.problems import RequestProblem, Unprepared
 from serinus_server.schema import Tabular
 from serinus_server.signature import Signature
 from serinus_server.tensors import Tensors
@@ -51,7 +51,9 @@ class Scoring:
 
     encode = staticmethod(outputs.encode)
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: Recorded, *, may_import: bool = True) -> None:
+        """With `may_import` off, `decode` raises Unprepared rather than import MLflow while others wait."""
+        self._may_import = may_import
         signature = recorded.signature
         fast = None if recorded.is_signature_from_type_hint or recorded.is_type_hint_from_example else _fast(signature)
         self._forms = _forms(fast) if fast is not None else {}
@@ -70,7 +72,7 @@ class Scoring:
             self._mlflow.warm()
 
     def decode(self, body: bytes, content_type: str) -> Call:
-        """The request, checked; raises a RequestProblem, and never anything else, for what a client sent."""
+        """The request, checked; raises a RequestProblem for what a client did wrong, and Unprepared, nothing else."""
         kind = reading.media_type(content_type)
         if kind == reading.JSON and self._forms:
             try:
@@ -96,6 +98,8 @@ class Scoring:
         return call_of(value, params, key, joins=self._joins)
 
     def _slowly(self, body: bytes, kind: str) -> Call:
+        if not self._may_import and not self._mlflow.is_warm:
+            raise Unprepared(self._mlflow.warm)
         value, params = self._mlflow.decode(body, kind)
         return call_of(value, params, None if params is None else repr(sorted(params.items())), joins=self._joins)
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,8 @@ def serve(settings: Settings) -> None:
     if settings.environment == "Model":
         from serinus_server import environment, mlmodel
 
+        # An alias may have moved before it is asked for again.
+        os.environ["MODEL_URI"] = _pinned(fetched)
         # Does not come back: the process goes on as another one, with other packages.
         environment.ensure(mlmodel.read(fetched.path), _environment(settings), sys.argv[1:])
     from serinus_server import serve as service
@@ -70,6 +73,11 @@ def _fetched(settings: Settings) -> "Fetched":
         say=log.info,
     )
     return fetching.fetch(settings.model_uri, to)
+
+
+def _pinned(fetched: "Fetched") -> str:
+    """The address of this very version."""
+    return f"models:/{fetched.name}/{fetched.version}" if fetched.name and fetched.version else fetched.uri
 
 
 def _environment(settings: Settings) -> "EnvironmentSettings":

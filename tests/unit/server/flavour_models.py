@@ -1,7 +1,9 @@
 """Small real models of each flavour, saved by MLflow once for all tests, and MLflow's own answers to compare with."""
 
+import atexit
 import json
 import logging
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +24,8 @@ from serinus_server.scoring import Scoring
 
 JSON = "application/json"
 ROWS = 24
+_HOME = mkdtemp(prefix="flavours-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 
 
 @contextmanager
@@ -37,9 +41,12 @@ def quiet() -> Iterator[None]:
 
 
 with quiet():
+    import lightgbm
     import mlflow
+    import xgboost
     from mlflow.models import infer_signature
     from mlflow.pyfunc import scoring_server
+    from skl2onnx import to_onnx
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import (
         ExtraTreesRegressor,
@@ -86,20 +93,22 @@ class Served:
     def ask_theirs(self, body: bytes) -> Any:
         """The outputs of `mlflow.pyfunc` for a request, read as MLflow's scoring server reads it."""
         content = json.loads(body)
-        parsed = scoring_server._parse_json_data(content, self.theirs.metadata, self.theirs.metadata.get_input_schema())  # noqa: SLF001
+        read: Any = scoring_server._parse_json_data  # noqa: SLF001 - there is no other way in
+        parsed = read(content, self.theirs.metadata, self.theirs.metadata.get_input_schema())
         return self.theirs.predict(parsed.data, params=parsed.params)
 
 
 def theirs_written(outputs: Any) -> Any:
     """The JSON of MLflow's scoring server."""
     stream = StringIO()
-    scoring_server.predictions_to_json(outputs, stream)
+    write: Any = scoring_server.predictions_to_json
+    write(outputs, stream)
     return json.loads(stream.getvalue())
 
 
 def sklearn(model: Any, inputs: Any, *, signed: bool = True, **more: Any) -> Path:
     """A model of the flavour sklearn."""
-    path = Path(mkdtemp()) / "model"
+    path = Path(mkdtemp(dir=_HOME)) / "model"
     method = more.get("pyfunc_predict_fn", "predict")
     signature = infer_signature(inputs, getattr(model, method)(inputs)) if signed else None
     more = {"serialization_format": "cloudpickle", **more}
@@ -109,7 +118,7 @@ def sklearn(model: Any, inputs: Any, *, signed: bool = True, **more: Any) -> Pat
 
 def saved(flavour: Any, model: Any, inputs: Any, outputs: Any, **more: Any) -> Path:
     """A model of another flavour."""
-    path = Path(mkdtemp()) / "model"
+    path = Path(mkdtemp(dir=_HOME)) / "model"
     signature = infer_signature(inputs, outputs, params=more.pop("params", None))
     flavour.save_model(model, path=path, signature=signature, pip_requirements=["mlflow"], **more)
     return path
@@ -130,8 +139,6 @@ def _bool_forest() -> Path:
 
 
 def _xgboost(kind: str) -> Path:
-    import xgboost
-
     model = getattr(xgboost, kind)(n_estimators=12, max_depth=3)
     target = NUMBERS.d if kind == "XGBRegressor" else CLASSES
     model.fit(NUMBERS, target)
@@ -139,30 +146,22 @@ def _xgboost(kind: str) -> Path:
 
 
 def _xgboost_booster() -> Path:
-    import xgboost
-
     data = xgboost.DMatrix(NUMBERS, (CLASSES > 0).astype(int))
     model = xgboost.train({"objective": "binary:logistic"}, data, 12)
     return saved(mlflow.xgboost, model, NUMBERS, model.predict(data), params={"output_margin": False, "other": 1})
 
 
 def _lightgbm(kind: str, target: Any) -> Path:
-    import lightgbm
-
     model = getattr(lightgbm, kind)(n_estimators=12, num_leaves=5, verbose=-1).fit(NUMBERS, target)
     return saved(mlflow.lightgbm, model, NUMBERS, model.predict(NUMBERS))
 
 
 def _lightgbm_booster() -> Path:
-    import lightgbm
-
     model = lightgbm.train({"verbose": -1}, lightgbm.Dataset(NUMBERS, NUMBERS.d), 12)
     return saved(mlflow.lightgbm, model, NUMBERS, model.predict(NUMBERS))
 
 
 def _onnx(dtype: Any, *, tensor: bool = False, regression: bool = False) -> Path:
-    from skl2onnx import to_onnx
-
     rows = NUMBERS.to_numpy(dtype)
     model = LinearRegression().fit(rows, NUMBERS.d) if regression else LogisticRegression().fit(rows, CLASSES)
     graph = to_onnx(model, rows[:1], options={"zipmap": False} if tensor else None)
@@ -197,7 +196,7 @@ class Pandas(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
 def pyfunc(model: Any, **more: Any) -> Path:
     """A pyfunc over the mixed columns, with three rows as its example unless told otherwise."""
     more = {"input_example": MIXED.head(3), **more}
-    path = Path(mkdtemp()) / "model"
+    path = Path(mkdtemp(dir=_HOME)) / "model"
     signature = infer_signature(MIXED, np.array([0.5]), params=more.pop("params", None))
     mlflow.pyfunc.save_model(path, python_model=model, signature=signature, pip_requirements=["mlflow"], **more)
     return path

@@ -1,8 +1,10 @@
 """A model that cannot be loaded says why and what to do, in one line that a person understands."""
 
 import builtins
+import pickle
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +126,8 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> Pa
     (tmp_path / "own" / "authors_own.py").write_text(code)
     with monkeypatch.context() as while_saved:
         while_saved.syspath_prepend(str(tmp_path / "own"))
-        import authors_own  # type: ignore[import-not-found]
-
         path = copy("pickle", tmp_path)
-        import pickle
-
-        (path / "model.pkl").write_bytes(pickle.dumps(authors_own.Twice()))
+        (path / "model.pkl").write_bytes(pickle.dumps(import_module("authors_own").Twice()))
     sys.modules.pop("authors_own")
     return path
 

@@ -61,6 +61,7 @@ class Part:
         self.__dict__.update(fitted)
 
     def get_params(self) -> dict[str, object]:
+        """None."""
         return {}
 
 

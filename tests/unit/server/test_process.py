@@ -58,6 +58,24 @@ def test_what_the_model_cannot_take_is_a_400_and_costs_others_nothing(server: Ru
     assert server.predict(1).status == 200
 
 
+def test_what_only_mlflow_can_read_is_waited_for_by_nobody_else(folder: Path, tmp_path: Path) -> None:
+    with running(folder, tmp_path / "log") as server:
+        found: list[float] = []
+
+        def ask() -> None:
+            answer = server.ask("/invocations", b"a,b\n1,2\n3,4\n", content_type="text/csv")
+            found.extend(answer.json["predictions"])
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        asked = 0
+        while any(thread.is_alive() for thread in threads):
+            assert server.predict(1).status == 200
+            asked += 1
+        assert (found, asked > 5) == ([2.0, 6.0] * 3, True)
+
+
 @pytest.mark.parametrize(
     ("path", "status"), [("/nothing", 404), ("/invocations", 405), ("/ping/", 200), ("/%70ing", 200)]
 )

@@ -13,7 +13,6 @@ import numpy as np
 
 from serinus_server import problems, threads
 from serinus_server.flavours import objects, parts, probing, shortcuts
-
 from serinus_server.flavours.shortcuts import Shortcut
 from serinus_server.mlmodel import Recorded
 from serinus_server.problems import ModelProblem

@@ -202,17 +202,18 @@ class _Service:
         if self._served.has(problem.column):
             self._app.counts.violated(problem.column)
         self._app.counts.rejected += problem.status == _TOO_MANY
-        self._app.counts.answered(_PROTOCOL, _code(problem).value[0], self._now() - since, 0)
+        self._app.counts.answered(_PROTOCOL, code_of(problem).value[0], self._now() - since, 0)
 
     async def _abort(self, context: Any, problem: RequestProblem, more: Metadata) -> NoReturn:
         told = (*self._told, *more)
         if problem.retry_after is not None:
             told = (*told, ("retry-after", str(max(1, round(problem.retry_after)))))
-        await context.abort(_code(problem), problem.message, told)
+        await context.abort(code_of(problem), problem.message, told)
         raise AssertionError  # Not reached: to abort is to raise.
 
 
-def _code(problem: RequestProblem) -> grpc.StatusCode:
+def code_of(problem: RequestProblem) -> grpc.StatusCode:
+    """What gRPC calls it."""
     return _CODES.get(problem.status, grpc.StatusCode.INTERNAL)
 
 

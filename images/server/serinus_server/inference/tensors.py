@@ -68,10 +68,12 @@ def of_json(given: Any) -> Tensor:
 
 def of_list(name: str, datatype: str, shape: Sequence[int], data: Sequence[Any]) -> Tensor:
     """A tensor whose data is a flat list of the type's own; the list may hold what is too large for small types."""
+    # numpy sees to it that a number fits if it comes from a list, and wraps it around if from a message's own.
+    values = list(data)
     try:
-        array = objects(data) if datatype == "BYTES" else np.array(data, _dtype(datatype))
+        array = objects(values) if datatype == "BYTES" else np.array(values, _dtype(datatype))
     except _UNFIT:
-        raise _unfit(name, datatype, list(data)) from None
+        raise _unfit(name, datatype, values) from None
     return Tensor(name, datatype, _reshaped(name, array, shape))
 
 
