@@ -53,8 +53,9 @@ class SettledTraining:
 
     def is_stuck(self, resource: Manifest) -> bool:
         """Whether somebody deleted its volume, and a pod that is lost has it: nothing goes on before that is forced."""
-        mine = (one for one in self._server.of(PVC) if objects.controller(one) == objects.uid(resource))
-        return any(objects.is_going(one) for one in mine)
+        name = resource["metadata"]["name"]
+        volumes = [one for one in self._server.of(PVC) if objects.labels(one).get(Label.TRAINING_JOB) == name]
+        return any(objects.is_going(one) for one in volumes)
 
     def _children(self, resource: Manifest, kind: ObjectKind) -> list[Manifest]:
         """Its children, without those that somebody took our labels off, and those that are on their way out."""

@@ -99,6 +99,12 @@ def test_but_not_while_its_job_or_a_pod_is_there(child: Manifest, works: bool) -
     assert (_found(_run(), _job(), child) is None) is works
 
 
+def test_a_job_that_is_over_works_on_nothing() -> None:
+    over = {**_child("Job"), "status": {"conditions": [{"type": "Failed", "status": "True"}]}}
+    assert _found(_run(), _job(), over) == _killed("Superseded")
+    assert _found(_run(attempt="0"), _job(), over) == _killed("Superseded")
+
+
 def test_a_parent_is_worked_on_by_all_its_attempts() -> None:
     assert _found(_run(attempt="0"), _job(), _child("Job", attempt="3")) is None
     assert _found(_run(attempt="0"), _job(), _child("Job", revision="new")) == _killed("Superseded")

@@ -21,7 +21,7 @@ from serinus.ports import Conflict, Forbidden, KubeError, Refused, Unavailable
 from serinus.progress import updated
 from serinus.runtime.answers import Answers
 from serinus.runtime.cache import Cache
-from serinus.runtime.executor import Executor, NameTaken
+from serinus.runtime.executor import Executor, Going, NameTaken
 from serinus.runtime.operator import Limits, Operator, Ports
 from serinus.runtime.reconcile import Reconciler
 from tests import virtual_time
@@ -245,6 +245,21 @@ def test_what_the_api_server_will_not_have_is_said_and_raised(error: KubeError, 
             "Stalled": ("True", reason, str(error)),
         }
         assert [event["reason"] for event in one.kube.events()] == [reason]
+        assert not [request for request in one.kube.requests if request.startswith("status")], "it is said once"
+
+    virtual_time.run(run())
+
+
+def test_what_is_on_its_way_out_is_waited_for_and_that_is_said() -> None:
+    async def run() -> None:
+        one = Pass()
+        one.then = replace(one.then, apply=(Apply(JOB, CHILD),))
+        one.kube.fails["apply Job"] = Going("Job team/churn-a is being deleted")
+        for _ in range(3):
+            with pytest.raises(Going):
+                await one.once()
+        told = (Reason.STOPPING, "Job team/churn-a is being deleted")
+        assert one.conditions() == {"Ready": ("Unknown", *told), "Reconciling": ("True", *told)}
         assert not [request for request in one.kube.requests if request.startswith("status")], "it is said once"
 
     virtual_time.run(run())

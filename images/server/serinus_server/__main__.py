@@ -5,6 +5,7 @@ import faulthandler
 import logging
 import sys
 
+from serinus_server import threads
 from serinus_server.problems import ModelProblem
 from serinus_server.settings import Settings
 
@@ -19,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     verbs.add_parser("fetch", help="fetch the model of MODEL_URI into MODEL_CACHE, and rebuild its packages if asked")
     verb = parser.parse_args(arguments).verb
     faulthandler.enable()
+    # Before numpy: its linear algebra asks once, when it is imported.
+    threads.limit()
     from serinus_server import logs, starting
 
     try:

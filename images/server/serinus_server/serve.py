@@ -50,7 +50,7 @@ def load(path: Path, identity: Identity, settings: Settings) -> Loaded:
     scoring.warm()
     model = flavours.load(path, recorded, way=settings.model_way)
     body = warming.example(recorded)
-    call = warming.warm(model, scoring, body)
+    call = warming.warm(model, scoring, body, warming.made_up(recorded.signature))
     joins = settings.batching != "off" and (settings.batching == "on" or warming.joins(model, call))
     seconds = time.perf_counter() - began
     log.info(

@@ -28,6 +28,10 @@ class NameTaken(KubeError):
     """An object of that name is there and is not ours: it is reported, and never overwritten."""
 
 
+class Going(Conflict):
+    """A child is on its way out, and may be made anew when it is gone: which may take as long as its node is lost."""
+
+
 class Untold(Forbidden):
     """The status itself may not be written: that can be said in the log alone."""
 
@@ -145,9 +149,9 @@ class Executor:
                 f"{ref} is there and was not made by the operator: delete or rename it, or rename this resource"
             )
         if owner not in {mine, ""}:
-            raise Conflict(f"{ref} belongs to a predecessor of the same name and is about to go")
+            raise Going(f"{ref} belongs to a predecessor of the same name and is about to go")
         if objects.is_going(live):
-            raise Conflict(f"{ref} is being deleted; it is made anew when it is gone")
+            raise Going(f"{ref} is being deleted; it is made anew when it is gone")
 
     def _is_made(self, apply: Apply, live: Manifest, wanted: Manifest) -> bool:
         """What is made once is left alone, as long as it is ours and its labels let us see it."""

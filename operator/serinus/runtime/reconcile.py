@@ -1,6 +1,6 @@
 """One pass over one resource: parse, observe, plan, execute. The same for every kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,10 +11,10 @@ from serinus.api.invalid import Invalid
 from serinus.objects import POD, Manifest, ObjectKind, Ref
 from serinus.plan import Defaults, Facts, Kind, Plan, Status
 from serinus.ports import Clock, Forbidden, KubeError, Refused
-from serinus.progress import conditions, stalled, transitions, updated
+from serinus.progress import Said, conditions, progressing, stalled, transitions, updated
 from serinus.runtime.answers import Answers
 from serinus.runtime.cache import Cache
-from serinus.runtime.executor import Executor, NameTaken, Untold
+from serinus.runtime.executor import Executor, Going, NameTaken, Untold
 
 
 class Reconciler:
@@ -73,22 +73,30 @@ class Reconciler:
             return await self._executor.execute(kind, resource, plan)
         except Untold:
             raise
+        except Going as error:
+            said = progressing(Reason.STOPPING, str(error))
+            await self._executor.report(kind, resource, self._tell(kind, resource, str(error), said))
+            raise
         except (Forbidden, Refused, NameTaken) as error:
             await self._executor.report(kind, resource, self._stall(kind, resource, _reason(error), str(error)))
             raise
 
     def _stall(self, kind: Kind[Any], resource: Manifest, reason: Reason, message: str) -> Plan:
         """Only a status: nothing else is done for a resource that cannot be understood or must not be had."""
+        return self._tell(kind, resource, message, stalled(reason, message))
+
+    def _tell(self, kind: Kind[Any], resource: Manifest, message: str, said: Sequence[Said]) -> Plan:
+        """Only a status."""
         status, generation = status_of(kind, resource), int(resource["metadata"].get("generation", 0))
-        after = conditions(status.conditions, stalled(reason, message), generation, self._clock.now())
-        said = updated(
+        after = conditions(status.conditions, said, generation, self._clock.now())
+        told = updated(
             status,
             observed_generation=generation,
             message=message,
             conditions=after,
             phase=status.phase or "Pending",
         )
-        return Plan(status=said, events=transitions(status.conditions, after))
+        return Plan(status=told, events=transitions(status.conditions, after))
 
 
 def status_of(kind: Kind[Any], resource: Manifest) -> Status:

@@ -19,6 +19,7 @@ from serinus.api.trainingjob_status import TrainingJobStatus
 from serinus.asks import Pairs, Run, RunEnd, Server, pairs
 from serinus.objects import JOB, Manifest, Ref, kind_of
 from serinus.plan import Defaults, Gone, Leftovers, Orphan, Owned
+from serinus.training import ends
 
 DELETED: Final = "Deleted"
 SUPERSEDED: Final = "Superseded"
@@ -109,12 +110,13 @@ def _as_recorded(run: Run, status: TrainingJobStatus) -> Orphan:
 
 
 def _works_on(child: Manifest, run: Run) -> bool:
-    """Whether a Job, or a pod that has not ended, is for this run; for a parent those of all its attempts are."""
+    """Whether a Job or pod that has not ended is for this run; for a parent those of all its attempts are."""
     labels, attempt = objects.labels(child), run.tags.get(_ATTEMPT)
     if labels.get(names.Label.REVISION) != run.tags.get(_REVISION):
         return False
     is_for_it = attempt == _PARENT or labels.get(names.Label.ATTEMPT) == attempt
-    return is_for_it and (child["kind"] == JOB.kind or _is_pod_at_work(child))
+    is_at_work = not ends.is_over(child) if child["kind"] == JOB.kind else _is_pod_at_work(child)
+    return is_for_it and is_at_work
 
 
 def _is_pod_at_work(child: Manifest) -> bool:

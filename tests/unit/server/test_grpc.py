@@ -113,7 +113,10 @@ def test_a_server_tells_what_it_is_and_how_it_is(client: Client) -> None:
     assert client.ask("ServerMetadata").name == "serinus"
     told = client.ask("ModelMetadata", name="wines", version="3")
     assert (told.name, list(told.versions), told.platform) == ("wines", ["3"], "mlflow_sklearn")
-    assert [(one.name, one.datatype, list(one.shape)) for one in told.inputs] == [("a", "FP64", [-1]), ("b", "FP64", [-1])]
+    assert [(one.name, one.datatype, list(one.shape)) for one in told.inputs] == [
+        ("a", "FP64", [-1]),
+        ("b", "FP64", [-1]),
+    ]
 
 
 def test_a_server_that_drains_is_not_ready(client: Client, running: Running) -> None:
@@ -147,7 +150,10 @@ def test_answers_say_whose_they_are(client: Client) -> None:
         "x-request-id": "given",
     }
     assert client.raw("ModelInfer", body)[1]["x-request-id"] == "own"
-    made = {client.raw("ModelInfer", request([1, 2], id=text).SerializeToString())[1]["x-request-id"] for text in ("", "ä b")}
+    made = {
+        client.raw("ModelInfer", request([1, 2], id=text).SerializeToString())[1]["x-request-id"]
+        for text in ("", "ä b")
+    }
     assert len(made - {"", "ä b"}) == 2
     assert client.raw("ServerLive", b"")[1]["x-model-name"] == "wines"
 

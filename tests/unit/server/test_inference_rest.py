@@ -303,7 +303,10 @@ def test_tensors_are_taken_by_their_names() -> None:
         status, told = running.infer(given)
         assert (status, told["error"]) == (400, "tensor 'scale' is missing; the request has 'images'")
         status, told = running.infer(numbers("scale", 7.5), given)
-        assert (status, "tensor 'scale' wants int64, and value 0, counted from 0, is 7.5" in told["error"]) == (400, True)
+        assert (status, "tensor 'scale' wants int64, and value 0, counted from 0, is 7.5" in told["error"]) == (
+            400,
+            True,
+        )
         status, told = running.infer(numbers("scale", 7), {**given, "shape": [2, 2]})
         assert (status, "got [2, 2]" in told["error"]) == (400, True)
         status, _, body = running.ask("GET", PATH)

@@ -95,7 +95,14 @@ def test_every_way_in_gives_the_same_values(case: tuple[str, Any]) -> None:
 @given(arrays.arrays(np.float64, SHAPES))
 def test_raw_bytes_keep_what_is_no_number(array: Any) -> None:
     [made] = binary.tensors(
-        [{"name": "x", "datatype": "FP64", "shape": list(array.shape), "parameters": {"binary_data_size": array.nbytes}}],
+        [
+            {
+                "name": "x",
+                "datatype": "FP64",
+                "shape": list(array.shape),
+                "parameters": {"binary_data_size": array.nbytes},
+            }
+        ],
         array.tobytes(),
     )
     np.testing.assert_array_equal(made.array, array)
@@ -134,7 +141,10 @@ def test_axes_of_length_one_make_no_difference() -> None:
         ({"name": "x", "datatype": "FP64", "shape": [2**31 - 1] * 9, "data": [1]}, "data has 1 values"),
         ({"name": "x", "datatype": "FP64", "shape": [0] + [2**31 - 1] * 9, "data": []}, "too"),
         ({"name": "x", "datatype": "FP64", "shape": [3], "data": [1, 2]}, "shape is [3], and data has 2 values"),
-        ({"name": "x", "datatype": "FP64", "shape": [3, 2], "data": [[1, 2, 3], [4, 5, 6]]}, "data has the shape [2, 3]"),
+        (
+            {"name": "x", "datatype": "FP64", "shape": [3, 2], "data": [[1, 2, 3], [4, 5, 6]]},
+            "data has the shape [2, 3]",
+        ),
         ({"name": "x", "datatype": "FP64", "shape": [2, 2], "data": [[1, 2], [3]]}, "lists of different lengths"),
         ({"name": "x", "datatype": "FP64", "shape": [3], "data": [1, "two", 3]}, "value 1, counted from 0, is 'two'"),
         ({"name": "x", "datatype": "FP64", "shape": [1], "data": [{}]}, "value 0, counted from 0, is {}, an object"),
@@ -199,7 +209,11 @@ def test_any_json_is_a_tensor_or_is_refused(datatype: str, shape: Any, data: Any
 
 def test_bytes_behind_the_json_are_counted() -> None:
     item = {"name": "x", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": 8}}
-    for data, words in ((b"", "0 bytes are left"), (b"1234567", "7 bytes are left"), (b"123456789", "1 bytes are left")):
+    for data, words in (
+        (b"", "0 bytes are left"),
+        (b"1234567", "7 bytes are left"),
+        (b"123456789", "1 bytes are left"),
+    ):
         with pytest.raises(RequestProblem, match=words):
             binary.tensors([item], data)
     for size in (-1, "8", 1.5, True):

@@ -4,6 +4,7 @@ Only to `float` is rounded, as numbers in JSON are. MLflow itself refuses tables
 does not know; and it cuts in JSON what is behind the point, which is refused here, since the sender said the type.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ DATATYPES: Final[Mapping[str, str]] = {
     "double": "FP64",
 }
 BYTES: Final = "BYTES"
+# Of which nanoseconds in 64 bits reach every day.
+_YEARS: Final = range(1678, 2262)
 
 
 def to_column(column: Column, given: Tensor, array: Array) -> Array:
@@ -82,16 +85,26 @@ def _text_column(column: Column, values: list[Any]) -> Array:
 
 
 def _moments(column: Column, values: list[Any]) -> Array:
-    """Of forms other than the plain ones of ISO pandas knows more; times with a zone become UTC."""
-    import pandas as pd
+    """Of forms of ISO other than the plain ones; times with a zone become UTC."""
+    moments = [_moment(one) for one in values]
+    if "" in moments:
+        at = moments.index("")
+        got = f"row {at}, counted from 0, has {shown.value(values[at])}"
+        raise RequestProblem(400, f"column {shown.name(column.name)} wants datetime, and {got}", column=str(column.name))
+    return np.array(moments, "datetime64[ns]")
 
+
+def _moment(text: str | None) -> dt.datetime | str | None:
+    """None for null; empty if it is no moment, or none that nanoseconds reach."""
+    if text is None:
+        return None
     try:
-        moments = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
-    except (ValueError, TypeError, OverflowError) as error:
-        words = f"column {shown.name(column.name)} wants datetime: {shown.text(error, 120)}"
-        raise RequestProblem(400, words, column=str(column.name)) from None
-    array: Array = moments.dt.tz_localize(None).to_numpy("datetime64[ns]")
-    return array
+        moment = dt.datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return ""
+    return moment if moment.year in _YEARS else ""
 
 
 def _cast(array: Array, wanted: np.dtype[Any]) -> tuple[Array, int | None]:

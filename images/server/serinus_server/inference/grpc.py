@@ -19,7 +19,7 @@ from serinus_server.app import App, Identity, of_model
 from serinus_server.inference import outputs, wire
 from serinus_server.inference.messages import CLASSES
 from serinus_server.inference.served import EXTENSIONS, SERVER, Served
-from serinus_server.problems import RequestProblem
+from serinus_server.problems import RequestProblem, Unprepared
 from serinus_server.values import Call
 
 log = logging.getLogger(__name__)
@@ -168,8 +168,8 @@ class _Service:
             self._app.in_flight -= 1
         context.set_trailing_metadata((*self._told, (_ID_HEADER, request_id)))
         self._app.counts.answered(_PROTOCOL, 0, self._now() - since, call.rows)
-        for look in self._app.after:
-            look(request_id, call, returned)
+        if self._app.after is not None:
+            self._app.after(request_id, call, returned)
         return written
 
     def _check_room(self) -> None:
@@ -178,7 +178,7 @@ class _Service:
 
     async def _predicted(self, request: Any) -> tuple[Call, Any, bytes]:
         self._served.check(request.model_name, request.model_version)
-        call = self._served.call(wire.read(request), wire.parameters(request.parameters))
+        call = await self._call(request)
         try:
             returned = await self._app.batcher.predict(call)
         except (RequestProblem, asyncio.CancelledError):
@@ -186,6 +186,14 @@ class _Service:
         except BaseException as error:
             raise of_model(error, may_be_input=self._app.has_answered) from error
         return call, returned, self._written(request, returned)
+
+    async def _call(self, request: Any) -> Call:
+        given, parameters = wire.read(request), wire.parameters(request.parameters)
+        try:
+            return self._served.call(given, parameters)
+        except Unprepared as unprepared:
+            await asyncio.get_running_loop().run_in_executor(None, unprepared.prepare)
+        return self._served.call(given, parameters)
 
     def _written(self, request: Any, returned: Any) -> bytes:
         try:
