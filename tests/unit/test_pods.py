@@ -207,7 +207,16 @@ def test_a_variable_of_the_users_goes_over_ours_of_the_same_name() -> None:
 
 
 def test_a_server_is_told_its_model() -> None:
-    assert environment(server()) == {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "MODEL_URI": "models:/churn/7"}
+    assert environment(server()) == {
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "MODEL_URI": "models:/churn/7",
+        "MODEL_NAME": "churn",
+        "MODEL_VERSION": "7",
+        "MODEL_REVISION": "0a1b2c3d4e",
+        "MODEL_ENVIRONMENT": "Image",
+        "BATCH_MAX_SIZE": "64",
+        "BATCH_MAX_DELAY": "0s",
+    }
 
 
 def test_resources_are_passed_on() -> None:

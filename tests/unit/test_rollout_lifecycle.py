@@ -480,7 +480,7 @@ def test_only_reasons_of_the_closed_lists_are_given(stage: Any) -> None:  # noqa
 def test_the_plan_is_as_it_is_written_down(name: str) -> None:
     text = (GOLDEN / f"{name}.yaml").read_text()
     found = golden_life(yaml.safe_load(text)).step().status.wire()["canary"]["revision"]
-    golden = yaml.safe_load(text.replace("REVISION", found))
+    golden = yaml.safe_load(text.replace("$REVISION", found))
     assert as_json(golden_life(golden).step()) == golden["plan"]
 
 

@@ -74,7 +74,9 @@ class Batching(SpecPart):
 
     max_size: int = Field(default=64, ge=1, le=4096, description="Number of rows that a batch has at most.")
     max_delay: Annotated[timedelta, Within("0s", "1s")] = Field(
-        default=timedelta(milliseconds=2), description="How long a request waits for others at most."
+        default=timedelta(0),
+        description="How long a request waits for others at most. Those that come while a prediction runs are batched "
+        "without any delay.",
     )
 
 

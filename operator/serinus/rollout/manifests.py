@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from serinus import pods
-from serinus.api.modeldeployment import ModelDeployment
+from serinus.api.modeldeployment import ModelDeployment, Server
 from serinus.api.names import Environment, Label
 from serinus.objects import DEPLOYMENT, SERVICE, Manifest
 
@@ -63,13 +63,12 @@ def _pod(resource: ModelDeployment, revision: Revision) -> dict[str, Any]:
         "image": revision.image,
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "readinessProbe": {"httpGet": {"path": "/ping", "port": PORT}, "periodSeconds": 5},
+        # What a server leaves of a model that it cannot serve, and the end of its log if it could not even do that.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": pods.CONTAINER_SECURITY,
         **pods.env(server.env),
     }
-    ours = [
-        {"name": Environment.TRACKING_URI, "value": revision.registry},
-        {"name": "MODEL_URI", "value": f"models:/{revision.model}/{revision.version}"},
-    ]
+    ours = [{"name": name, "value": value} for name, value in _settings(server, revision).items()]
     container["env"] = pods.merged(ours, container.get("env", []))
     if resources := server.resources.wire():
         container["resources"] = resources
@@ -78,4 +77,18 @@ def _pod(resource: ModelDeployment, revision: Revision) -> dict[str, Any]:
         "enableServiceLinks": False,
         "securityContext": pods.pod_security(is_our_image=not server.image),
         "containers": [container],
+    }
+
+
+def _settings(server: Server, revision: Revision) -> dict[str, str]:
+    """What the server is told; see docs/server.md. Other servers may have their own use of it."""
+    return {
+        Environment.TRACKING_URI: revision.registry,
+        "MODEL_URI": f"models:/{revision.model}/{revision.version}",
+        "MODEL_NAME": revision.model,
+        "MODEL_VERSION": revision.version,
+        "MODEL_REVISION": revision.id,
+        "MODEL_ENVIRONMENT": server.environment,
+        "BATCH_MAX_SIZE": str(server.batching.max_size),
+        "BATCH_MAX_DELAY": f"{server.batching.max_delay.total_seconds():g}s",
     }
