@@ -146,6 +146,8 @@ _TRAINING_PROGRESS = (
 )
 _ROLLOUT_PROGRESS = (
     Reason.PENDING,
+    # A child is on its way out, and made anew when it is gone.
+    Reason.STOPPING,
     Reason.RESOLVING_MODEL,
     Reason.PREPARING_ENVIRONMENT,
     Reason.SCALING,
