@@ -144,6 +144,11 @@ def test_faults_under_load_and_a_busy_generator_are_told() -> None:
     ]
 
 
+def test_what_other_work_took_of_the_core_is_told() -> None:
+    assert report.others([_run("a", 1.0, others_cpu=share) for share in (0.0, 0.02, 0.4)]) == 0.02
+    assert report.others([]) == 0.0
+
+
 def test_goals_compare_with_mlflow_the_best_of_the_others_and_the_ceiling() -> None:
     rates = {"serinus": 12000.0, "mlflow": 200.0, "fastapi": 1500.0, "bentoml": 500.0, "ceiling": 20000.0}
     found = report.goals(report.summary([_run(server, rate) for server, rate in rates.items()]))["iris"]

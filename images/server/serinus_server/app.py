@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
@@ -83,7 +84,7 @@ class App:
         self.has_answered = False
         self.in_flight = 0
         self._access = logging.getLogger("serinus_server.access") if access_log else None
-        self._preparing: asyncio.Future[None] | None = None
+        self._preparing: dict[Callable[[], None], asyncio.Future[None]] = {}
         self._routes: dict[tuple[bytes, str], Callable[[Request], None]] = {}
         self._prefixes: dict[str, Callable[[Request], None]] = {}
         self._told = identity.headers()
@@ -153,14 +154,24 @@ class App:
         except RequestProblem as problem:
             exchange.fails(problem)
         except Unprepared as unprepared:
+            self._prepared(unprepared.prepare).add_done_callback(partial(self._again, exchange))
+        except BaseException:
             self.in_flight -= 1
-            self._prepared(unprepared).add_done_callback(lambda _: self.predict(request, speaks))
+            raise
 
-    def _prepared(self, unprepared: Unprepared) -> asyncio.Future[None]:
+    def _prepared(self, prepare: Callable[[], None]) -> asyncio.Future[None]:
         """Have it imported, once for all who wait for it."""
-        if self._preparing is None:
-            self._preparing = asyncio.get_running_loop().run_in_executor(None, unprepared.prepare)
-        return self._preparing
+        if prepare not in self._preparing:
+            self._preparing[prepare] = asyncio.get_running_loop().run_in_executor(None, prepare)
+        return self._preparing[prepare]
+
+    def _again(self, exchange: "Exchange", prepared: asyncio.Future[None]) -> None:
+        """Read it once more; if that cannot be prepared, it is the server's fault and stays so."""
+        if (error := prepared.exception()) is not None:
+            exchange.fails(of_model(error, may_be_input=False))
+            return
+        self.in_flight -= 1
+        self.predict(exchange.request, exchange.speaks)
 
     def request_id(self, request: Request) -> bytes:
         """The one that was given, if it may stand in a head and in a log; else one of our own."""
@@ -215,7 +226,7 @@ class Exchange:
             else:
                 self.outputs = outputs
                 self.app.has_answered = True
-                self.app.finish(self, 200, JSON, body, self.call.rows)
+                self.app.finish(self, 200, getattr(body, "headers", JSON), body, self.call.rows)
             return
         if isinstance(error, RequestProblem):
             self.fails(error)

@@ -9,7 +9,7 @@ from serinus_server.metrics import Metrics
 from serinus_server.settings import Settings
 
 
-def add(app: App, batcher: Batcher, metrics: Metrics, settings: Settings) -> None:
+def add(app: App, batcher: Batcher, metrics: Metrics, settings: Settings) -> "Pages":
     """Have them answered."""
     pages = Pages(app, batcher, metrics, settings)
     for path in ("/ping", "/health"):
@@ -17,6 +17,7 @@ def add(app: App, batcher: Batcher, metrics: Metrics, settings: Settings) -> Non
     app.on("GET", "/live", pages.live)
     app.on("GET", "/version", pages.version)
     app.on("GET", "/metrics", pages.metrics)
+    return pages
 
 
 class Pages:
@@ -36,10 +37,14 @@ class Pages:
 
     def live(self, request: Request) -> None:
         """Whether it gets on: a model that hangs will not come back by itself."""
+        is_live = self.is_live()
+        text = "\n" if is_live else f"a prediction has been running for more than {self._hung_after:g} s\n"
+        self._app.answer(request, 200 if is_live else 503, TEXT, text.encode())
+
+    def is_live(self) -> bool:
+        """Whether no prediction hangs."""
         since = self._batcher.lane.since
-        hangs = bool(since) and self._batcher.now() - since > self._hung_after
-        text = f"a prediction has been running for more than {self._hung_after:g} s\n" if hangs else "\n"
-        self._app.answer(request, 503 if hangs else 200, TEXT, text.encode())
+        return not since or self._batcher.now() - since <= self._hung_after
 
     def version(self, request: Request) -> None:
         """The version of MLflow, as its own server tells it."""

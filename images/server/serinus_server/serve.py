@@ -6,14 +6,17 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from serinus_server import flavours, mlmodel, pages, problems, versions, warming
+from serinus_server import __version__, flavours, mlmodel, openapi, pages, problems, versions, warming
 from serinus_server.app import App, Identity
 from serinus_server.batcher import Batcher
 from serinus_server.batcher import Limits as BatchLimits
 from serinus_server.flavours import Model
 from serinus_server.http import Limits as HttpLimits
 from serinus_server.http import Server
+from serinus_server.inference import pages as v2
+from serinus_server.inference.served import Served
 from serinus_server.metrics import Metrics
 from serinus_server.mlflow_protocol import MlflowProtocol
 from serinus_server.mlmodel import Recorded
@@ -22,6 +25,9 @@ from serinus_server.problems import ModelProblem
 from serinus_server.scoring import Scoring
 from serinus_server.settings import Settings
 from serinus_server.values import Call
+
+if TYPE_CHECKING:
+    from serinus_server.inference.grpc import Server as GrpcServer
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +86,26 @@ async def _serve(loaded: Loaded, settings: Settings) -> None:
     except OSError as error:
         told = f"port {settings.port} is taken, or may not be listened on: {error.strerror}; choose another PORT"
         raise ModelProblem(problems.SETTINGS, told) from error
+    grpc = await _grpc(service, loaded.identity, settings) if settings.grpc_port else None
     service.app.is_ready = metrics.ready = True
-    log.info("serving on port %d", port)
+    log.info("serving on port %d%s", port, f", gRPC on port {grpc.port}" if grpc is not None else "")
     await stop.wait()
-    await service.stop(settings)
+    await service.stop(settings, grpc)
+
+
+async def _grpc(service: "Service", identity: Identity, settings: Settings) -> "GrpcServer":
+    from serinus_server.inference import grpc
+
+    limits = grpc.Limits(message=settings.max_body, in_hand=settings.max_in_hand)
+    return await grpc.start(
+        service.app,
+        service.served,
+        identity,
+        host=settings.host,
+        port=settings.grpc_port,
+        release=__version__,
+        limits=limits,
+    )
 
 
 class Service:
@@ -105,12 +127,16 @@ class Service:
         self.server = Server(self.app, _http_limits(settings))
         speaks = MlflowProtocol(loaded.scoring)
         self.app.on("POST", "/invocations", lambda request: self.app.predict(request, speaks))
-        pages.add(self.app, self.batcher, metrics, settings)
+        small = pages.add(self.app, self.batcher, metrics, settings)
+        self.served = Served(loaded.recorded, identity, loaded.scoring)
+        v2.add(self.app, self.served, release=__version__, is_live=small.is_live, binary=True)
+        if settings.docs:
+            openapi.add(self.app, self.served, loaded.recorded, loaded.example_body, loaded.example)
         self.observers.add(self.app)
         if settings.shadow_of:
             self.observers.follow(settings.shadow_of, self.batcher)
 
-    async def stop(self, settings: Settings) -> None:
+    async def stop(self, settings: Settings, grpc: "GrpcServer | None" = None) -> None:
         """Not ready at once; then what has begun is finished, and nobody is cut off."""
         log.info("asked to stop: draining for %g s", settings.drain)
         self.app.is_ready = self._metrics.ready = False
@@ -119,6 +145,8 @@ class Service:
         # Whoever still has this address may go on asking until the news is everywhere.
         await asyncio.sleep(settings.drain)
         await self.observers.stop()
+        if grpc is not None:
+            await grpc.stop(settings.grace)
         await self.server.close(settings.grace)
         log.info("stopped")
 

@@ -22,6 +22,7 @@ from tests.bench.server.measure import Cell, Subject, Wrong, measure
 from tests.bench.server.servers import OURS, OWN_PYTHON, PEERS, SERVERS, Server
 from tests.cluster import settings
 from tests.cluster.settings import CHECKOUT, Settings
+from tests.process import seconds_since
 
 FOLDER = CHECKOUT / "build" / "bench"
 RESULT = FOLDER / "server.json"
@@ -30,7 +31,7 @@ MODELS = ("logistic-regression", "random-forest", "gradient-boosting", "pandas-p
 # The one that is reported first gets the whole time, the others a part of it.
 HEADLINE = (1, 32)
 OTHERS = ((1, 1), (1, 256), (100, 1), (100, 32), (100, 256))
-PART = 1 / 3
+PART = 0.2
 # The other protocol of our server is compared with the first where that says most; the command of MLflow differs from
 # the server that it starts in memory and start only.
 FEW = {"serinus-v2": (HEADLINE, (100, 32)), "mlflow-command": (HEADLINE,)}
@@ -62,9 +63,10 @@ def _round(subjects: Mapping[str, Sequence[Subject]], number: int, seconds: floa
     for model, all_of_them in subjects.items():
         turn = number % len(all_of_them)
         for subject in [*all_of_them[turn:], *all_of_them[:turn]]:
-            run = {"round": number, "model": model, "server": subject.server.name}
+            run, began = {"round": number, "model": model, "server": subject.server.name}, time.monotonic()
             try:
-                yield {**run, **measure(subject, _cells(subject.server, seconds))}
+                found = measure(subject, _cells(subject.server, seconds))
+                yield {**run, **found, "took_s": seconds_since(began)}
             except (RuntimeError, Wrong, ValueError, OSError, HTTPException) as error:
                 yield {**run, "error": f"{type(error).__name__}: {error}"}
 
@@ -103,6 +105,7 @@ def _write(found: dict[str, Any], uv: str) -> None:
     found["summary"] = report.summary(found["runs"])
     found["goals"] = report.goals(found["summary"])
     found["faults"] = report.faults(found["runs"])
+    found["conditions"]["others_cpu"] = report.others(found["runs"])
     found["titles"] = {server.name: server.title for server in SERVERS}
     RESULT.write_text(json.dumps(found, indent=1) + "\n")
     if found["summary"]:
@@ -112,6 +115,7 @@ def _write(found: dict[str, Any], uv: str) -> None:
 def _conclusion(found: Mapping[str, Any]) -> int:
     print("\n" + report.tables(found["summary"], found["titles"]))
     print(json.dumps(found["goals"], indent=2))
+    print(f"other work took {found['conditions']['others_cpu']:.0%} of the server's core")
     print(f"{RESULT.relative_to(CHECKOUT)} and .png, after {found['conditions']['took_s']} s")
     for fault in found["faults"]:
         print(f"error: {fault}", file=sys.stderr)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 from tests.bench.server.servers import PEERS
@@ -46,7 +47,8 @@ def generator(settings: Settings) -> Path:
 
 def models(settings: Settings) -> Path:
     """The folder of the models, a folder for each."""
-    folder = _folder(settings) / f"models-{_digest('', HERE / 'train.py', HERE / 'customers.py')}"
+    versions = f"{version('mlflow')} {version('scikit-learn')}"
+    folder = _folder(settings) / f"models-{_digest(versions, HERE / 'train.py', HERE / 'customers.py')}"
     if not folder.exists():
         print("training the models, once")
         made = folder.with_suffix(".partial")
@@ -67,22 +69,22 @@ def _digest(text: str, *files: Path) -> str:
     return hashlib.sha256(text.encode() + b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
-def _interpreter(version: str) -> str:
+def _interpreter(wanted: str) -> str:
     """A Python of this version that runs, or its number, for uv to find one.
 
     A pyenv puts names of Pythons on PATH that do not run; uv stops at those.
     """
-    return next((str(path) for path in _candidates(version) if _runs(path, version)), version)
+    return next((str(path) for path in _candidates(wanted) if _runs(path, wanted)), wanted)
 
 
-def _candidates(version: str) -> Iterator[Path]:
+def _candidates(wanted: str) -> Iterator[Path]:
     yield Path(sys.executable).resolve()
-    if named := shutil.which(f"python{version}"):
+    if named := shutil.which(f"python{wanted}"):
         yield Path(named)
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from sorted(root.glob(f"versions/{version}.*/bin/python"))
+    yield from sorted(root.glob(f"versions/{wanted}.*/bin/python"))
 
 
-def _runs(path: Path, version: str) -> bool:
+def _runs(path: Path, wanted: str) -> bool:
     ask = [str(path), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    return subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip() == version
+    return subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip() == wanted

@@ -25,6 +25,8 @@ from tests.process import TICKS
 CORE = "0"
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
+# Some listen before their model is loaded; who refuses for longer than this will not change its mind.
+REFUSED_SECONDS = 15.0
 END_SECONDS = 15.0
 POLL_SECONDS = 0.005
 ASK_SECONDS = 30.0
@@ -78,13 +80,13 @@ def measure(subject: Subject, cells: Sequence[Cell]) -> Mapping[str, Any]:
     with _running(subject, sample) as (process, port, began):
         first = _questions(subject.server, sample, 1)[0]
         start = _first_answer(subject, process, port, first, began)
-        found = {cell.name: _cell(subject, sample, process.pid, port, cell) for cell in cells}
+        asked = {rows: _checked(subject.server, sample, port, rows) for rows in {cell.rows for cell in cells}}
+        found = {cell.name: _cell(subject, process.pid, port, cell, asked[cell.rows]) for cell in cells}
         memory = _memory(process.pid)
     return {"start_s": round(start, 3), "memory_mb": memory, "cells": found}
 
 
-def _cell(subject: Subject, sample: Sample, pid: int, port: int, cell: Cell) -> Mapping[str, Any]:
-    asked = _checked(subject.server, sample, port, cell.rows)
+def _cell(subject: Subject, pid: int, port: int, cell: Cell, asked: Asked) -> Mapping[str, Any]:
     warmup = max(0.25, cell.seconds / 8)
     order = Order(f"{HOST}:{port}", asked.path, asked.bodies, asked.expected, cell.connections, cell.seconds, warmup)
     before, core, began = _cpu(pid), _core(), time.monotonic()
@@ -124,17 +126,19 @@ def _first_answer(
     subject: Subject, process: subprocess.Popen[bytes], port: int, asked: Question, began: float
 ) -> float:
     """Seconds from the start of the process to its first answer with a prediction."""
-    path, last = _path(subject.server, asked), "nothing"
+    path, refused = _path(subject.server, asked), began + START_SECONDS
     while time.monotonic() - began < START_SECONDS:
         with contextlib.suppress(OSError, http.client.HTTPException):
             status, text = _ask(port, path, asked.body)
             if status == http.HTTPStatus.OK:
                 return time.monotonic() - began
-            last = f"{status} {text[:200]}"
+            refused = min(refused, time.monotonic())
+            if time.monotonic() - refused > REFUSED_SECONDS:
+                raise RuntimeError(f"it answers {status} {text[:200]}; its log is {subject.log}")
         if process.poll() is not None:
             raise RuntimeError(f"it ended with {process.returncode}; its log is {subject.log}")
         time.sleep(POLL_SECONDS)
-    raise RuntimeError(f"after {START_SECONDS:.0f} s it answers {last}; its log is {subject.log}")
+    raise RuntimeError(f"it has no answer after {START_SECONDS:.0f} s; its log is {subject.log}")
 
 
 def _ask(port: int, path: str, body: str) -> tuple[int, str]:

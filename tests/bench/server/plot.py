@@ -63,6 +63,7 @@ def _model(row: Sequence[Any], title: str, found: Mapping[str, Server], servers:
         axes.set_yticklabels([])
     for axes in row[:2]:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.12g}")
         low, high = axes.get_xlim()
         axes.set_xlim(low / 2, high * (2.2 if axes is row[0] else 6))
     for axes in row[2:]:

@@ -62,6 +62,12 @@ def faults(runs: Iterable[Found]) -> list[str]:
     return found
 
 
+def others(runs: Iterable[Found]) -> float:
+    """The share of the server's core that other work took while it was measured: should be next to nothing."""
+    shares = [cell["others_cpu"] for run in runs for cell in run.get("cells", {}).values()]
+    return round(median(shares), 3) if shares else 0.0
+
+
 def goals(found: Summary) -> dict[str, Any]:
     """How our server stands to the goals that were set for it; only those whose servers were measured."""
     return {model: goal for model, servers in found.items() if (goal := _goals(servers))}
@@ -71,25 +77,25 @@ def _goals(servers: Mapping[str, Any]) -> dict[str, Any]:
     if OURS not in servers:
         return {}
     ours = servers[OURS]
-    others = {name: one for name, one in servers.items() if name not in {*OURS_TOO, CEILING}}
-    told: dict[str, Any] = {"start_s": ours["start_s"]["median"], "slower": _slower(ours, others)}
+    rivals = {name: one for name, one in servers.items() if name not in {*OURS_TOO, CEILING, "mlflow-command"}}
+    told: dict[str, Any] = {"start_s": ours["start_s"]["median"], "slower": _slower(ours, rivals)}
     if HEADLINE not in ours["cells"]:
         return told
     if MLFLOW in servers:
         told["times_mlflow"] = round(_rate(ours) / _rate(servers[MLFLOW]), 1)
         told["memory_of_mlflow"] = round(_middle(ours, "memory_mb") / _middle(servers[MLFLOW], "memory_mb"), 2)
-    if rest := [_rate(one) for name, one in others.items() if name != MLFLOW]:
+    if rest := [_rate(one) for name, one in rivals.items() if name != MLFLOW]:
         told["times_best_other"] = round(_rate(ours) / max(rest), 1)
     if CEILING in servers:
         told["of_ceiling"] = round(_rate(ours) / _rate(servers[CEILING]), 2)
     return told
 
 
-def _slower(ours: Found, others: Mapping[str, Found]) -> list[str]:
+def _slower(ours: Found, rivals: Mapping[str, Found]) -> list[str]:
     """Where another server answered more requests a second, or its p99 was lower."""
     return [
         f"{name} {cell}: {what}"
-        for name, other in others.items()
+        for name, other in rivals.items()
         for cell in ours["cells"]
         for what, lost in _compare(ours["cells"][cell], other["cells"].get(cell))
         if lost

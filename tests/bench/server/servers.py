@@ -69,6 +69,7 @@ def _serinus(place: Place) -> Start:
         "MODEL_CACHE": str(place.scratch / "cache"),
         "HOST": "127.0.0.1",
         "PORT": place.port,
+        "DRAIN": "0",
         "PYTHONPATH": str(CHECKOUT / "images" / "server"),
     }
     return Start([str(place.python), "-m", "serinus_server", "serve"], env)

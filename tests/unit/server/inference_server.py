@@ -22,7 +22,7 @@ from serinus_server.inference.served import Served
 from serinus_server.mlmodel import Recorded
 from serinus_server.scoring import Scoring
 from serinus_server.signature import Column, Signature
-from serinus_server.values import Value
+from serinus_server.values import Table, Value
 
 IDENTITY = Identity("wines", "3", "blue")
 PATH = "/v2/models/wines"
@@ -36,6 +36,23 @@ def columns(**types: str) -> Signature:
         for name, kind in types.items()
     ]
     return Signature(tuple(made))
+
+
+def total(value: Value) -> Any:
+    """A row's sum."""
+    assert isinstance(value, Table)
+    assert value.matrix is not None
+    return value.matrix.sum(axis=1)
+
+
+def numbers(name: str, *values: Any, datatype: str = "FP64") -> dict[str, Any]:
+    """An input of one axis."""
+    return {"name": name, "datatype": datatype, "shape": [len(values)], "data": list(values)}
+
+
+def matrix(*rows: list[Any], datatype: str = "FP64") -> dict[str, Any]:
+    """An input of rows."""
+    return {"name": "rows", "datatype": datatype, "shape": [len(rows), len(rows[0])], "data": list(rows)}
 
 
 def recorded(signature: Signature, path: Path = Path("/nowhere")) -> Recorded:

@@ -1,6 +1,6 @@
 """The protocol over HTTP: what the model gets, what its client gets, and what is refused."""
 
-import dataclasses
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,31 +9,16 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from serinus_server.inference import pages
+from serinus_server.inference.tensors import DTYPES
 from serinus_server.problems import RequestProblem
-from serinus_server.signature import Column, Param, Signature, Tensor
 from serinus_server.values import Table, Value
-from tests.unit.server.inference_server import BODY, PATH, Running, columns, serving
+from tests.unit.server.inference_server import BODY, PATH, Running, columns, matrix, numbers, serving, total
 
 MIXED = columns(a="double", n="long", s="string", b="boolean", t="datetime", f="float?")
-
-
-def total(value: Value) -> Any:
-    """A row's sum."""
-    assert isinstance(value, Table)
-    assert value.matrix is not None
-    return value.matrix.sum(axis=1)
-
-
-def numbers(name: str, *values: Any, datatype: str = "FP64") -> dict[str, Any]:
-    """An input of one axis."""
-    return {"name": name, "datatype": datatype, "shape": [len(values)], "data": list(values)}
-
-
-def matrix(*rows: list[Any], datatype: str = "FP64") -> dict[str, Any]:
-    """An input of rows."""
-    return {"name": "rows", "datatype": datatype, "shape": [len(rows), len(rows[0])], "data": list(rows)}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +110,7 @@ def test_values_of_all_kinds_reach_the_model(mixed: Running) -> None:
         numbers("a", 1, 2.5),
         numbers("n", 1, 2.0),
         numbers("s", "x", None, datatype="BYTES"),
-        numbers("b", True, False, datatype="BOOL"),
+        {**numbers("b", datatype="BOOL"), "shape": [2], "data": [True, False]},
         numbers("t", "2026-01-31T10:00:00", "2026-02-01T00:00:00", datatype="BYTES"),
         numbers("f", 0.1, None),
     )
@@ -135,6 +120,14 @@ def test_values_of_all_kinds_reach_the_model(mixed: Running) -> None:
     assert [one.dtype.str for one in value.arrays] == ["<f8", "<i8", "|O", "|b1", "<M8[ns]", "<f4"]
     assert value.arrays[2].tolist() == ["x", None]
     assert list(value.frame().columns) == ["a", "n", "s", "b", "t", "f"]
+
+
+def test_json_of_python_has_numbers_that_are_none(doubles: Running) -> None:
+    body = b'{"inputs": [{"name": "r", "datatype": "FP64", "shape": [1, 3], "data": [NaN, Infinity, 1]}]}'
+    assert doubles.ask("POST", f"{PATH}/infer", body)[0] == 200
+    value = doubles.model.seen[-1]
+    assert isinstance(value, Table)
+    np.testing.assert_array_equal(value.matrix, [[np.nan, np.inf, 1]])
 
 
 def test_what_is_not_required_may_be_missing(mixed: Running) -> None:
@@ -272,76 +265,19 @@ def test_requests_that_wait_are_predicted_together() -> None:
         assert len(running.model.seen) == 2
 
 
-def test_params_come_as_parameters() -> None:
-    known = dataclasses.replace(columns(a="double", b="double"), params=(Param("k", "long", 1, None),))
-    with serving(known, total) as running:
-        row = matrix([1, 2])
-        assert running.infer(row)[0] == 200
-        assert running.infer(row, parameters={"k": 5, "content_type": "pd", "other": [1]})[0] == 200
-        assert running.model.params == [{"k": 1}, {"k": 5}]
-        status, told = running.infer(row, parameters={"k": "five"})
-        assert (status, "param 'k' wants long" in told["error"]) == (400, True)
-        assert running.infer(row, parameters=[1])[0] == 400
-
-
-def test_tensors_are_taken_by_their_names() -> None:
-    images = Tensor("images", np.dtype(np.float32), (-1, 2, 2))
-    known = Signature((images, Tensor("scale", np.dtype(np.int64), (-1,))))
-
-    def predict(value: Value) -> Any:
-        assert isinstance(value, dict)
-        return {"mean": value["images"].mean(axis=(1, 2)), "scale": value["scale"]}
-
-    with serving(known, predict) as running:
-        given = {"name": "images", "datatype": "FP32", "shape": [1, 2, 2], "data": [[[1, 2], [3, 4]]]}
-        status, told = running.infer(numbers("scale", 7, datatype="INT64"), given)
-        assert status == 200
-        assert [(one["name"], one["datatype"], one["data"]) for one in told["outputs"]] == [
-            ("mean", "FP32", [2.5]),
-            ("scale", "INT64", [7]),
-        ]
-        status, told = running.infer(given)
-        assert (status, told["error"]) == (400, "tensor 'scale' is missing; the request has 'images'")
-        status, told = running.infer(numbers("scale", 7.5), given)
-        assert (status, "tensor 'scale' wants int64, and value 0, counted from 0, is 7.5" in told["error"]) == (
-            400,
-            True,
-        )
-        status, told = running.infer(numbers("scale", 7), {**given, "shape": [2, 2]})
-        assert (status, "got [2, 2]" in told["error"]) == (400, True)
-        status, _, body = running.ask("GET", PATH)
-        assert orjson.loads(body)["inputs"][0] == {"name": "images", "datatype": "FP32", "shape": [-1, 2, 2]}
-
-
-def test_a_tensor_without_a_name_may_be_called_anything() -> None:
-    known = Signature((Tensor(None, np.dtype(np.float64), (-1, 2)),))
-    with serving(known, lambda value: np.asarray(value).sum(axis=1)) as running:
-        assert running.infer(matrix([1, 2], datatype="INT32"))[1]["outputs"][0]["data"] == [3]
-        assert running.infer(matrix([1, 2]), matrix([1, 2]))[0] == 400
-        assert running.infer(numbers("x", 1, 2))[0] == 400
-        assert running.infer(numbers("x", "a", datatype="BYTES"))[0] == 400
-
-
-def test_without_a_signature_anything_goes_in() -> None:
-    with serving(Signature(), lambda value: np.zeros(1)) as running:
-        running.infer(matrix([1, 2]))
-        assert isinstance(running.model.seen[-1], np.ndarray)
-        running.infer(numbers("x", 1), numbers("y", "a", datatype="BYTES"))
-        value = running.model.seen[-1]
-        assert isinstance(value, Table)
-        assert value.frame().to_dict("list") == {"x": [1.0], "y": ["a"]}
-        running.infer(numbers("x", 1), parameters={"content_type": "pd"})
-        assert isinstance(running.model.seen[-1], Table)
-        assert running.infer()[0] == 400
-
-
-def test_outputs_may_be_chosen_and_have_the_names_of_the_signature() -> None:
-    out = tuple(Column(name, "double", required=True, spec={}) for name in ("low", "high"))
-    known = dataclasses.replace(columns(a="double", b="double"), outputs=out)
-    with serving(known, lambda value: np.array([[1.0, np.nan]])) as running:
-        _, told = running.infer(matrix([1, 2]))
-        assert [(one["name"], one["data"]) for one in told["outputs"]] == [("low", [1.0]), ("high", [None])]
-        _, told = running.infer(matrix([1, 2]), outputs=[{"name": "high"}])
-        assert [one["name"] for one in told["outputs"]] == ["high"]
-        status, told = running.infer(matrix([1, 2]), outputs=[{"name": "middle"}])
-        assert (status, told["error"]) == (400, "there is no output 'middle'; there are 'low', 'high'")
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_body_is_answered_or_refused(mixed: Running, data: st.DataObject) -> None:
+    """A request in which anything may have been replaced by anything."""
+    odd: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    odd |= st.lists(odd, max_size=3) | st.dictionaries(st.text(max_size=3), odd, max_size=2)
+    names, kinds = st.sampled_from(["a", "n", "s", "b", "t", "f", "rows"]), st.sampled_from([*DTYPES, "FP65"])
+    item = st.fixed_dictionaries(
+        {"name": names | odd, "datatype": kinds | odd, "shape": st.lists(st.integers(-1, 3)) | odd, "data": odd},
+        optional={"parameters": odd},
+    )
+    body = st.fixed_dictionaries(
+        {"inputs": st.lists(item | odd, max_size=6) | odd}, optional={"id": odd, "outputs": odd, "parameters": odd}
+    )
+    status, _, told = mixed.ask("POST", f"{PATH}/infer", json.dumps(data.draw(body)).encode())
+    assert status == 200 or (status == 400 and orjson.loads(told)["error"])

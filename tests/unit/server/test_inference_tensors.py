@@ -1,6 +1,8 @@
 """What goes in as JSON, as typed lists or as raw bytes is the same tensor; what is no tensor is refused in words."""
 
 import struct
+import tracemalloc
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -152,7 +154,7 @@ def test_axes_of_length_one_make_no_difference() -> None:
         ({"name": "x", "datatype": "INT64", "shape": [2], "data": [1, 1.5]}, "value 1, counted from 0, is 1.5"),
         ({"name": "x", "datatype": "INT64", "shape": [1], "data": [1e30]}, "is 1e+30"),
         ({"name": "x", "datatype": "INT64", "shape": [1], "data": [None]}, "is null"),
-        ({"name": "x", "datatype": "INT64", "shape": [1], "data": ["5"]}, "is '5', a string"),
+        ({"name": "x", "datatype": "INT64", "shape": [1], "data": ["five"]}, "is 'five', a string"),
         ({"name": "x", "datatype": "UINT8", "shape": [1], "data": [-1]}, "is -1"),
         ({"name": "x", "datatype": "BOOL", "shape": [1], "data": [2]}, "is 2, an integer"),
         ({"name": "x", "datatype": "BYTES", "shape": [1], "data": [5]}, "wants BYTES, and value 0"),
@@ -171,6 +173,17 @@ def test_a_value_far_behind_is_found_fast() -> None:
     data[150_000] = "x"
     with pytest.raises(RequestProblem, match="value 150000, counted from 0, is 'x'"):
         json("FP64", np.zeros(200_000), data)
+
+
+@pytest.mark.parametrize("datatype", [*DTYPES, "FP65"])
+def test_one_long_text_among_many_short_ones_takes_no_room(datatype: str) -> None:
+    # In an array of texts each would take as much as the longest: 40 GB.
+    data = ["x"] * 10_000 + ["y" * 1_000_000]
+    tracemalloc.start()
+    with suppress(RequestProblem):
+        json(datatype, np.zeros(len(data)), data)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,19 +1,23 @@
 """The server as its users have it: a process that starts, answers, stands what happens to it, and ends well."""
 
 import http.client
+import importlib
 import json
 import re
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.server.processes import Doubles, Running, running, start, wait_until_ready, write_model
 
+WRONG: tuple[Any, ...] = (b"{", {}, [1])
 ROW = json.dumps({"inputs": {"a": [1.0], "b": [2.0]}}).encode()
 
 
@@ -106,6 +110,7 @@ def test_nobody_is_told_of_a_request_unless_asked_for(server: Running) -> None:
 def test_a_switch_has_requests_logged_without_what_was_in_them(folder: Path, tmp_path: Path) -> None:
     with running(folder, tmp_path / "log", ACCESS_LOG="on") as server:
         server.ask("/invocations", ROW, x_request_id="me")
+        until(lambda: any(line["message"] == "answered" for line in server.log))
         (line,) = [line for line in server.log if line["message"] == "answered"]
         assert (line["status"], line["rows"], line["request_id"], line["path"]) == (200, 1, "me", "/invocations")
 
@@ -299,7 +304,7 @@ def test_feedback_is_joined_with_what_was_predicted(server: Running) -> None:
     server.ask("/invocations", data, x_request_id="mine")
     results = server.ask("/feedback", [{"request_id": "mine", "labels": [2, 5]}, {"request_id": "x", "label": 1}]).json
     assert [one["status"] for one in results["results"]] == ["joined", "unknown"]
-    assert [server.ask("/feedback", body).status for body in (b"{", {}, [1])] == [400, 400, 400]
+    assert [server.ask("/feedback", body).status for body in WRONG] == [400, 400, 400]
     assert server.metric("serinus_server_feedback_total") == 2
 
 
@@ -322,3 +327,34 @@ def test_a_shadow_predicts_what_another_is_asked(folder: Path, tmp_path: Path) -
             assert shadow.stop() == 0
         until(lambda: server.metric("serinus_server_tap_followers") == 0)
         assert server.stop() == 0
+
+
+# --- other protocols, and clients that are not ours
+
+
+def test_mlflows_own_client_talks_to_it(server: Running) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client = importlib.import_module("mlflow.pyfunc.scoring_server.client")
+        pandas = importlib.import_module("pandas")
+        caller = client.ScoringServerClient("127.0.0.1", server.port)
+        caller.wait_server_ready(timeout=5)
+        frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [0.0, 0.0]})
+        assert caller.invoke(frame).get_predictions()[0].tolist() == [2.0, 4.0]
+
+
+def test_the_same_model_answers_the_open_inference_protocol(server: Running) -> None:
+    told = server.ask("/v2/models/churn/versions/7").json
+    assert [(one["name"], one["datatype"]) for one in told["inputs"]] == [("a", "FP64"), ("b", "FP64")]
+    rows = {"name": "rows", "shape": [2, 2], "datatype": "FP64", "data": [1, 0, 2, 0]}
+    answer = server.ask("/v2/models/churn/infer", {"id": "me", "inputs": [rows]})
+    assert (answer.status, answer.json["outputs"][0]["data"]) == (200, [2.0, 4.0])
+    assert answer.json["id"] == "me"
+    assert server.ask("/v2/models/other/infer", {"inputs": [rows]}).status == 404
+    assert server.ask("/v2/health/ready").status == 200
+
+
+def test_a_page_shows_what_may_be_asked(server: Running) -> None:
+    document = server.ask("/openapi.json").json
+    assert "/invocations" in document["paths"]
+    assert b"<html" in server.ask("/docs").body.lower()

@@ -14,15 +14,14 @@ HEADERS: Final = b"content-type: application/octet-stream\r\ninference-header-co
 _SIZE: Final = "binary_data_size"
 
 
-def parted(body: bytes, length: bytes) -> tuple[memoryview, memoryview]:
+def parted(body: bytes, length: bytes) -> tuple[bytes, memoryview]:
     """The JSON, and what follows."""
     if not length.isdigit() or int(length) > len(body):
         told = shown.value(length.decode("latin-1"))
         raise RequestProblem(
             400, f"{HEADER.decode()} wants a number up to the body's {len(body)} bytes, and got {told}"
         )
-    whole = memoryview(body)
-    return whole[: int(length)], whole[int(length) :]
+    return body[: int(length)], memoryview(body)[int(length) :]
 
 
 def tensors(inputs: list[Any], rest: bytes | memoryview) -> list[Tensor]:

@@ -90,7 +90,9 @@ def _moments(column: Column, values: list[Any]) -> Array:
     if "" in moments:
         at = moments.index("")
         got = f"row {at}, counted from 0, has {shown.value(values[at])}"
-        raise RequestProblem(400, f"column {shown.name(column.name)} wants datetime, and {got}", column=str(column.name))
+        raise RequestProblem(
+            400, f"column {shown.name(column.name)} wants datetime, and {got}", column=str(column.name)
+        )
     return np.array(moments, "datetime64[ns]")
 
 

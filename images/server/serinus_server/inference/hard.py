@@ -4,6 +4,7 @@ A cell that is no single value comes as JSON in a text, which is what MLServer's
 """
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -23,7 +24,8 @@ def body(signature: Signature, given: Mapping[str, Tensor], params: dict[str, An
     if not given:
         raise RequestProblem(400, "inputs is empty: at least one tensor is needed")
     content = _content(signature, given) if signature.columns else {"inputs": _tensors(signature, given)}
-    return orjson.dumps(content if params is None else {**content, "params": params})
+    # Python's own JSON has numbers of any size, and those that are none.
+    return json.dumps(content if params is None else {**content, "params": params}).encode()
 
 
 def _content(signature: Signature, given: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from serinus_server import shown
+from serinus_server import reading, shown
 from serinus_server.app import JSON
 from serinus_server.http import Request
 from serinus_server.inference import binary, outputs, tensors
@@ -51,13 +51,10 @@ class V2Protocol:
                 problem.column = ""
             raise
 
-    def _read(self, body: bytes | memoryview, rest: bytes | memoryview = b"") -> tuple[Call, Callable[[Any], bytes]]:
-        try:
-            content = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise RequestProblem(400, f"the body is no JSON: {shown.text(error)}") from None
-        if type(content) is not dict or type(content.get("inputs")) is not list:
-            raise RequestProblem(400, f"the body wants an object with a list of inputs, and got {_got(content)}")
+    def _read(self, body: bytes, rest: bytes | memoryview = b"") -> tuple[Call, Callable[[Any], bytes]]:
+        content = reading.quickly(body)
+        if type(content.get("inputs")) is not list:
+            raise RequestProblem(400, f"the body wants a list of inputs, and has {_got(content)}")
         inputs, parameters = content["inputs"], content.get("parameters")
         given = binary.tensors(inputs, rest) if rest else [tensors.of_json(one) for one in inputs]
         if type(parameters) is dict and parameters.get("content_type") == "pd_json":
@@ -144,7 +141,5 @@ def _says(one: dict[str, Any], every: bool) -> bool:  # noqa: FBT001 - what all 
     return every if said is None else said is True
 
 
-def _got(content: Any) -> str:
-    if type(content) is not dict:
-        return shown.kind(content)
-    return f"one with {shown.names(content)}" if "inputs" not in content else shown.value(content["inputs"])
+def _got(content: dict[str, Any]) -> str:
+    return shown.value(content["inputs"]) if "inputs" in content else shown.names(content)
