@@ -12,7 +12,7 @@ READY := .venv/.ready
 CLUSTER_TOOL := $(PYTHON) -m tests.cluster
 LOCKS := requirements.lock operator/requirements.lock $(wildcard images/*/requirements.lock)
 
-.PHONY: help demo test check unit e2e bench-jobs images generate cluster-up cluster-down cluster-status clean
+.PHONY: help demo test check unit e2e bench-jobs bench-server images generate cluster-up cluster-down cluster-status clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ e2e: $(READY) ## The tests on a real cluster
 
 bench-jobs: $(READY) ## Measure 100, 1,000 and 3,000 TrainingJobs beside plain Jobs: build/bench/jobs.json, .png
 	@$(PYTHON) -m tests.bench.jobs --uv $(UV) $(BENCH_OPTIONS)
+
+bench-server: $(READY) ## Measure the model server beside others: build/bench/server.json, .png
+	@$(PYTHON) -m tests.bench.server --uv $(UV) $(BENCH_OPTIONS)
 
 images: $(READY) ## Build all images; their archives stay in the cache
 	@$(CLUSTER_TOOL) images

@@ -54,7 +54,7 @@ def main(result: Path) -> None:
 
 def _model(row: Sequence[Any], title: str, found: Mapping[str, Server], servers: list[tuple[str, str]]) -> None:
     _bars(row[0], found, servers, lambda one: one["cells"][HEADLINE]["requests_s"], "{:,.0f}")
-    _bars(row[1], found, servers, lambda one: one["cells"][HEADLINE]["p99_ms"], "{:,.3g}")
+    _bars(row[1], found, servers, lambda one: one["cells"][HEADLINE]["p99_ms"], "{:,.1f}")
     _bars(row[2], found, servers, lambda one: one["memory_mb"], "{:,.0f}")
     _bars(row[3], found, servers, lambda one: one["start_s"], "{:,.2f}")
     row[0].set_title(f"{title}: requests a second", fontsize=10, loc="left", fontweight="bold")
