@@ -32,7 +32,6 @@ NEEDS: Final = (
     "orjson",
     "protobuf",
     "pyyaml",
-    "uvicorn",
     "uvloop",
 )
 # What loads a model; the model nearly always names one of them, with its version.

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from serinus_server.app import Identity
 from serinus_server.problems import ModelProblem
@@ -14,12 +14,15 @@ from serinus_server.settings import Settings
 if TYPE_CHECKING:
     from serinus_server.environment import Settings as EnvironmentSettings
     from serinus_server.fetching import Fetched
+    from serinus_server.fetching import Settings as FetchSettings
 
 log = logging.getLogger(__name__)
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
 # What the kubelet keeps of it.
 _LONGEST: Final = 4000
+# How the process that downloads ends once it has told what is wrong.
+_TOLD: Final = 65
 
 
 def fetch(settings: Settings) -> None:
@@ -62,7 +65,9 @@ def tell(problem: ModelProblem, file: Path = TERMINATION_LOG) -> None:
 
 
 def _fetched(settings: Settings) -> "Fetched":
+    """The model, in a folder. What downloads it is imported in a process that ends: it would cost 60 MB for good."""
     from serinus_server import fetching
+    from serinus_server.fetching.address import Local, parse
 
     to = fetching.Settings(
         tracking_uri=settings.tracking_uri,
@@ -72,7 +77,32 @@ def _fetched(settings: Settings) -> "Fetched":
         deadline=settings.fetch_timeout,
         say=log.info,
     )
+    if not isinstance(parse(settings.model_uri), Local):
+        child = os.fork()
+        if child == 0:
+            _fetch_and_end(settings.model_uri, to)
+        if (code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) == _TOLD:
+            # It has said why.
+            raise SystemExit(1)
+        if code != 0:
+            log.warning("what fetched the model ended with %d; it is fetched once more", code)
     return fetching.fetch(settings.model_uri, to)
+
+
+def _fetch_and_end(uri: str, to: "FetchSettings") -> NoReturn:
+    """The life of the process that downloads; what it finds out is in the cache afterwards."""
+    from serinus_server import fetching
+
+    try:
+        fetching.fetch(uri, to)
+        os._exit(0)
+    except ModelProblem as problem:
+        tell(problem)
+        log.error("%s: %s", problem.reason, problem.message)  # noqa: TRY400 (it is told in words)
+        os._exit(_TOLD)
+    except BaseException:  # noqa: BLE001 (nothing of the parent's may run on here)
+        log.exception("fetching failed by a mistake in the server")
+        os._exit(1)
 
 
 def _pinned(fetched: "Fetched") -> str:

@@ -61,9 +61,13 @@ def test_a_pyfunc_that_does_not_or_may_not_is_not_joined(model: Any) -> None:
     assert not warming.joins(served.ours, warm(served))
 
 
-def test_of_one_row_it_cannot_be_told() -> None:
-    served = load(Says(lambda rows: rows["income"].tolist()), input_example=models.MIXED.head(1))
-    assert not warming.joins(served.ours, warm(served))
+def test_one_row_is_enough_where_its_numbers_can_be_changed() -> None:
+    by_row = load(Says(lambda rows: rows["income"].tolist()), input_example=models.MIXED.head(1))
+    assert warming.joins(by_row.ours, warm(by_row))
+    normalising = load(
+        Says(lambda rows: (rows["income"] - rows["income"].mean()).tolist()), input_example=models.MIXED.head(1)
+    )
+    assert not warming.joins(normalising.ours, warm(normalising))
 
 
 def test_without_an_example_it_cannot_be_told(caplog: pytest.LogCaptureFixture) -> None:

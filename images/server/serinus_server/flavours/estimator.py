@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from serinus_server import problems, threads
-from serinus_server.flavours import objects, parts, probing, shortcuts
+from serinus_server.flavours import frugal, objects, parts, probing, shortcuts
 from serinus_server.flavours.shortcuts import Shortcut
 from serinus_server.mlmodel import Recorded
 from serinus_server.problems import ModelProblem
@@ -83,10 +83,11 @@ def load(path: Path, recorded: Recorded) -> Estimator:
     """The estimator of a model of MLflow's flavour sklearn."""
     flavour = recorded.flavors["sklearn"]
     name = recorded.pyfunc.get("data") or recorded.pyfunc.get("model_path") or flavour["pickled_model"]
-    with warnings.catch_warnings():
+    file, form = path / str(name), str(flavour.get("serialization_format") or "pickle")
+    with warnings.catch_warnings(), frugal.importing(recorded.signature, file):
         # That versions differ is told by `versions`, once and in words.
         warnings.simplefilter("ignore")
-        estimator = objects.read(path / str(name), str(flavour.get("serialization_format") or "pickle"), flavour)
+        estimator = objects.read(file, form, flavour)
     if not hasattr(estimator, recorded.predict_fn):
         raise ModelProblem(
             problems.UNREADABLE,

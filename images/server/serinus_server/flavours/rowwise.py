@@ -16,6 +16,8 @@ from serinus_server.values import Array, Table, Value
 _LEAST_TO_COMPARE: Final = 2
 # So many rows are enough, and an example may have a million.
 _MOST: Final = 16
+_SEED: Final = 20_260_101
+_SCALES: Final = np.array([1.0, 1.0, -1.0, 0.0, 0.1, 0.5, 2.0, -3.0, 10.0, 100.0])
 # What rounding may do to numbers of single precision; doubles may have been made of such. Outputs that are all smaller
 # than the second are the same by this measure, and are not joined.
 _RELATIVE: Final = 1e-4
@@ -30,7 +32,7 @@ class Predicts(Protocol):
 
 
 def is_by_row(model: Predicts, value: Value | None, params: dict[str, Any] | None) -> bool:
-    """False too if it cannot be told: of one row, of rows that all come out the same, or of rows that fail."""
+    """False too if it cannot be told: of rows that all come out the same, or of an example that fails."""
     if value is None:
         return False
     try:
@@ -40,16 +42,34 @@ def is_by_row(model: Predicts, value: Value | None, params: dict[str, Any] | Non
 
 
 def _is_by_row(model: Predicts, value: Value, params: dict[str, Any] | None) -> bool:
-    count = min(_count(value), _MOST)
-    if count < _LEAST_TO_COMPARE:
+    logged = [_row(value, at) for at in range(min(_count(value), _MOST))]
+    rows, alone = [], []
+    for one in [*logged, *_others(value)]:
+        try:
+            found = values.split(model.predict(one, params), [1])
+        except Exception:  # noqa: BLE001, S112 (the model may not take what was made up)
+            continue
+        rows.append(one)
+        alone.append(found)
+    if len(rows) < max(_LEAST_TO_COMPARE, len(logged)) or all(equal(alone[0], one) for one in alone):
         return False
-    rows = [_row(value, at) for at in range(count)]
-    alone = [values.split(model.predict(one, params), [1]) for one in rows]
-    # Each in two companies, and once beside itself.
-    companies = ([*reversed(range(count)), 0], list(range(count // 2 + 1)))
-    return all(_comes_out(model, params, rows, alone, company) for company in companies) and any(
-        not equal(alone[0], one) for one in alone
-    )
+    # Each in three companies: all of them, the logged ones first, and half of them, once beside itself.
+    count = len(rows)
+    companies = ([*reversed(range(count)), 0], list(range(count)), list(range(0, count, 2)))
+    return all(_comes_out(model, params, rows, alone, company) for company in companies)
+
+
+def _others(value: Value) -> list[Value]:
+    """Rows that are unlike those of the example: its values in other company, and its numbers larger and smaller."""
+    if not isinstance(value, Table) or not value.rows:
+        return []
+    random = np.random.default_rng(_SEED)
+    columns = value.arrays if value.matrix is None else tuple(value.matrix.T)
+    chosen = [one[random.integers(value.rows, size=len(_SCALES))] for one in columns]
+    made = [(one * _SCALES).astype(one.dtype) if one.dtype.kind in "if" else one for one in chosen]
+    matrix = None if value.matrix is None else np.column_stack(made)
+    mixed = Table(value.names, len(_SCALES), matrix, () if matrix is not None else tuple(made))
+    return [_row(mixed, at) for at in range(mixed.rows)]
 
 
 def _comes_out(model: Predicts, params: Any, rows: list[Value], alone: list[Any], company: list[int]) -> bool:

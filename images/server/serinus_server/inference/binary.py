@@ -12,11 +12,13 @@ from serinus_server.problems import RequestProblem
 HEADER: Final = b"inference-header-content-length"
 HEADERS: Final = b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
 _SIZE: Final = "binary_data_size"
+_DIGITS: Final = 18
 
 
 def parted(body: bytes, length: bytes) -> tuple[bytes, memoryview]:
     """The JSON, and what follows."""
-    if not length.isdigit() or int(length) > len(body):
+    # Python does not read numbers of thousands of digits.
+    if not length.isdigit() or len(length) > _DIGITS or int(length) > len(body):
         told = shown.value(length.decode("latin-1"))
         raise RequestProblem(
             400, f"{HEADER.decode()} wants a number up to the body's {len(body)} bytes, and got {told}"
