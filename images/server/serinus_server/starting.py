@@ -100,7 +100,7 @@ def _fetch_and_end(uri: str, to: "FetchSettings") -> NoReturn:
         tell(problem)
         log.error("%s: %s", problem.reason, problem.message)  # noqa: TRY400 (it is told in words)
         os._exit(_TOLD)
-    except BaseException:  # noqa: BLE001 (nothing of the parent's may run on here)
+    except BaseException:
         log.exception("fetching failed by a mistake in the server")
         os._exit(1)
 
