@@ -13,7 +13,8 @@ from urllib.parse import unquote
 from serinus_server.batcher import Batcher
 from serinus_server.http import Request
 from serinus_server.metrics import Protocol as Spoken
-from serinus_server.problems import RequestProblem, Unprepared
+from serinus_server.problems import RequestProblem, Slow
+from serinus_server.slow_reader import SlowReader
 from serinus_server.values import Call
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Speaks(Protocol):
         """Its name in metrics and logs."""
 
     def decode(self, request: Request) -> tuple[Call, Callable[[Any], bytes]]:
-        """What is asked for, and how its outputs are written; raises a RequestProblem, or Unprepared."""
+        """What is asked for, and how its outputs are written; raises a RequestProblem, or Slow."""
 
     def problem(self, problem: RequestProblem) -> bytes:
         """The body that tells a client of this protocol what is wrong."""
@@ -84,7 +85,7 @@ class App:
         self.has_answered = False
         self.in_flight = 0
         self._access = logging.getLogger("serinus_server.access") if access_log else None
-        self._preparing: dict[Callable[[], None], asyncio.Future[None]] = {}
+        self.slow_reader = SlowReader(batcher.limits.waiting, batcher.limits.timeout)
         self._routes: dict[tuple[bytes, str], Callable[[Request], None]] = {}
         self._prefixes: dict[str, Callable[[Request], None]] = {}
         self._told = identity.headers()
@@ -149,29 +150,40 @@ class App:
         exchange = Exchange(self, request, speaks)
         self.in_flight += 1
         try:
-            exchange.call, exchange.encode = speaks.decode(request)
-            self.batcher.submit(exchange.call, exchange.done, exchange.is_gone)
+            self._submit(exchange, *speaks.decode(request))
+        except Slow as slow:
+            self._read(exchange, slow)
         except RequestProblem as problem:
             exchange.fails(problem)
-        except Unprepared as unprepared:
-            self._prepared(unprepared.prepare).add_done_callback(partial(self._again, exchange))
         except BaseException:
             self.in_flight -= 1
             raise
 
-    def _prepared(self, prepare: Callable[[], None]) -> asyncio.Future[None]:
-        """Have it imported, once for all who wait for it."""
-        if prepare not in self._preparing:
-            self._preparing[prepare] = asyncio.get_running_loop().run_in_executor(None, prepare)
-        return self._preparing[prepare]
+    def _submit(self, exchange: "Exchange", call: Call, encode: Callable[[Any], bytes]) -> None:
+        exchange.call, exchange.encode = call, encode
+        self.batcher.submit(call, exchange.done, exchange.is_gone)
 
-    def _again(self, exchange: "Exchange", prepared: asyncio.Future[None]) -> None:
-        """Read it once more; if that cannot be prepared, it is the server's fault and stays so."""
-        if (error := prepared.exception()) is not None:
-            exchange.fails(of_model(error, may_be_input=False))
-            return
-        self.in_flight -= 1
-        self.predict(exchange.request, exchange.speaks)
+    def _read(self, exchange: "Exchange", slow: Slow) -> None:
+        """Have it read while others are answered."""
+        try:
+            reading = self.slow_reader.read(slow.read, lambda: exchange.request.is_gone)
+        except RequestProblem as problem:
+            exchange.fails(problem)
+        else:
+            reading.add_done_callback(partial(self._was_read, exchange))
+
+    def _was_read(self, exchange: "Exchange", reading: asyncio.Future[Any]) -> None:
+        """Nobody may wait for it any more; and if it cannot be read at all, that is the server's fault."""
+        error = reading.exception()
+        if exchange.is_gone():
+            self.batcher.deserted += 1
+        elif error is None:
+            try:
+                self._submit(exchange, *reading.result())
+            except RequestProblem as problem:
+                exchange.fails(problem)
+        else:
+            exchange.fails(error if isinstance(error, RequestProblem) else of_model(error, may_be_input=False))
 
     def request_id(self, request: Request) -> bytes:
         """The one that was given, if it may stand in a head and in a log; else one of our own."""

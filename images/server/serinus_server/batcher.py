@@ -78,7 +78,7 @@ class Batcher:
     ) -> None:
         self._predictor = predictor
         self._joins = joins
-        self._limits = limits
+        self.limits = limits
         self._watch = watch
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
@@ -99,7 +99,7 @@ class Batcher:
 
     def submit(self, call: Call, done: Done, is_gone: Callable[[], bool] | None = None) -> None:
         """Have it predicted; raises a RequestProblem if too many wait already."""
-        if self.waiting >= self._limits.waiting:
+        if self.waiting >= self.limits.waiting:
             seconds = max(1.0, round(self._retry_after, 1))
             raise RequestProblem(429, _FULL.format(self.waiting, seconds), retry_after=seconds)
         one = Waiting(call, done, is_gone, self._loop.time())
@@ -112,8 +112,8 @@ class Batcher:
         self.waiting += 1
         if not self._is_busy and not self._is_called:
             self._is_called = True
-            if self._limits.delay:
-                self._loop.call_later(self._limits.delay, self._begin)
+            if self.limits.delay:
+                self._loop.call_later(self.limits.delay, self._begin)
             else:
                 # After all that has arrived by now was read.
                 self._loop.call_soon(self._begin)
@@ -152,7 +152,7 @@ class Batcher:
             line = self._lines.pop(key)
             batch: list[Waiting] = []
             rows = 0
-            while line and (not batch or rows + line[0].call.rows <= self._limits.rows):
+            while line and (not batch or rows + line[0].call.rows <= self.limits.rows):
                 one = line.popleft()
                 self.waiting -= 1
                 if one.done is not None and not self._has_gone(one):
@@ -227,9 +227,9 @@ class Batcher:
         """Tell those whose time is over; the prediction that they are in goes on without them."""
         now = self._loop.time()
         line = self._all
-        while line and (line[0].done is None or line[0].since + self._limits.timeout <= now):
+        while line and (line[0].done is None or line[0].since + self.limits.timeout <= now):
             one = line.popleft()
             if one.done is not None:
                 self.late += 1
-                self._tell(one, None, RequestProblem(504, _LATE.format(self._limits.timeout)))
+                self._tell(one, None, RequestProblem(504, _LATE.format(self.limits.timeout)))
         self._loop.call_later(0.05, self._expire)

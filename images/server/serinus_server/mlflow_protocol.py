@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from serinus_server.http import Request
-from serinus_server.problems import RequestProblem
+from serinus_server.problems import RequestProblem, Slow
 from serinus_server.scoring import Scoring, error_body
 from serinus_server.values import Call
 
@@ -23,7 +23,12 @@ class MlflowProtocol:
     def decode(self, request: Request) -> tuple[Call, Callable[[Any], bytes]]:
         """A request that says nothing of its type is taken for JSON."""
         kind = request.header(b"content-type").decode("latin-1") or _JSON
-        call = self._decode(request.body, kind)
+        try:
+            return self._with_encoder(self._decode(request.body, kind))
+        except Slow as slow:
+            raise slow.then(self._with_encoder) from None
+
+    def _with_encoder(self, call: Call) -> tuple[Call, Callable[[Any], bytes]]:
         return call, self._encoder(call)
 
     @staticmethod

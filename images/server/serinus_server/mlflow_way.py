@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from serinus_server import columns, reading, schema, shown
+from serinus_server import columns, reading, room, schema, shown
 from serinus_server.problems import RequestProblem
 from serinus_server.signature import Signature
 from serinus_server.values import Opaque, Table
@@ -52,6 +52,7 @@ class MlflowWay:
     def _decoded(self, metadata: Any, body: bytes, kind: str, content: dict[str, Any]) -> Decoded:
         from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 
+        room.check_frame(content, len(self._types))
         data, params, bare = _read(metadata, body, kind, content)
         params = _enforce_params_schema(params, metadata.get_params_schema())
         if metadata._is_signature_from_type_hint():  # noqa: SLF001 - as MLflow's own server asks
@@ -114,16 +115,18 @@ def _read(metadata: Any, body: bytes, kind: str, content: dict[str, Any]) -> tup
         parsed = read(content, metadata, known)
         return parsed.data, parsed.params, parsed.is_unified_llm_input
     if kind == reading.CSV:
-        return scoring_server.parse_csv_input(StringIO(_text(body)), known), None, False
+        return scoring_server.parse_csv_input(StringIO(_text(body, known)), known), None, False
     parquet: Any = scoring_server.parse_parquet_input
     return parquet(BytesIO(body)), None, False
 
 
-def _text(body: bytes) -> str:
+def _text(body: bytes, known: Any) -> str:
     try:
-        return body.decode()
+        text = body.decode()
     except UnicodeDecodeError as error:
         raise RequestProblem(400, f"the body is not valid UTF-8 at byte {error.start}") from None
+    room.check_csv(text, len(known.inputs) if known is not None else 0)
+    return text
 
 
 def _array(series: Any) -> Any:

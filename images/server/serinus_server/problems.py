@@ -1,6 +1,7 @@
 """What may be wrong: with a request, which is its sender's to mend, or with a model, which the pod's end tells."""
 
 from collections.abc import Callable
+from typing import Any
 
 
 class RequestProblem(Exception):
@@ -15,12 +16,16 @@ class RequestProblem(Exception):
         self.retry_after = retry_after
 
 
-class Unprepared(Exception):
-    """A request needs what is not imported yet: `prepare` has it imported, in a thread, and then it may be read."""
+class Slow(Exception):
+    """A request that takes longer to read than others should wait for: `read` reads it, in a thread."""
 
-    def __init__(self, prepare: Callable[[], None]) -> None:
-        super().__init__("not imported yet")
-        self.prepare = prepare
+    def __init__(self, read: Callable[[], Any]) -> None:
+        super().__init__("it takes long to read")
+        self.read = read
+
+    def then(self, make: Callable[[Any], Any]) -> "Slow":
+        """The same, and what is made of what was read."""
+        return Slow(lambda: make(self.read()))
 
 
 class ModelProblem(Exception):

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from serinus_server import columns, shown
+from serinus_server import columns, room, shown
 from serinus_server.columns import DTYPES, Elsewhere
 from serinus_server.problems import RequestProblem
 from serinus_server.signature import Column
@@ -59,6 +59,7 @@ class Tabular:
             return table
         present = {name for row in content for name in row}
         self._check(present)
+        room.check_rows(content, len(present & self._columns.keys()))
         arrays = {
             name: columns.of_frame(column, [row.get(name, nan) for row in content])
             for name, column in self._columns.items()
@@ -117,6 +118,7 @@ class Tabular:
             raise Elsewhere
         places = self._places(given)
         _check_widths(data, len(given))
+        room.check_rows(data, len(places))
         arrays = {
             name: columns.of_frame(column, _cells(data, places[name]))
             for name, column in self._columns.items()
@@ -166,6 +168,7 @@ class Tabular:
         if not all(_is_flat(row.values()) for row in rows):
             raise Elsewhere
         names = [name for name in self._names if name in present]
+        room.check_rows(rows, len(names))
         return self._table({name: self._gathered(self._columns[name], rows) for name in names}, len(rows))
 
     def _gathered(self, column: Column, rows: list[dict[str, Any]]) -> Array:

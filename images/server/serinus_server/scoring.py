@@ -23,6 +23,7 @@ The index of a data frame that counts from 0 is a RangeIndex here, and has been 
 """
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -33,7 +34,7 @@ from serinus_server.mlflow_way import MlflowWay
 from serinus_server.mlmodel import Recorded
 from serinus_server.outputs import error_body
 from serinus_server.params import Params
-from serinus_server.problems import RequestProblem, Unprepared
+from serinus_server.problems import RequestProblem, Slow
 from serinus_server.schema import Tabular
 from serinus_server.signature import Signature
 from serinus_server.tensors import Tensors
@@ -51,9 +52,9 @@ class Scoring:
 
     encode = staticmethod(outputs.encode)
 
-    def __init__(self, recorded: Recorded, *, may_import: bool = True) -> None:
-        """With `may_import` off, `decode` raises Unprepared rather than import MLflow while others wait."""
-        self._may_import = may_import
+    def __init__(self, recorded: Recorded, *, may_take_long: bool = True) -> None:
+        """With `may_take_long` off, `decode` raises Slow rather than do what takes MLflow and pandas to do."""
+        self._may_take_long = may_take_long
         signature = recorded.signature
         fast = None if recorded.is_signature_from_type_hint or recorded.is_type_hint_from_example else _fast(signature)
         self._forms = _forms(fast) if fast is not None else {}
@@ -72,13 +73,15 @@ class Scoring:
             self._mlflow.warm()
 
     def decode(self, body: bytes, content_type: str) -> Call:
-        """The request, checked; raises a RequestProblem for what a client did wrong, and Unprepared, nothing else."""
+        """The request, checked; raises a RequestProblem for what a client did wrong, and Slow, nothing else."""
         kind = reading.media_type(content_type)
         if kind == reading.JSON and self._forms:
             try:
                 return self._quickly(reading.quickly(body))
             except Elsewhere:
                 pass
+        if not self._may_take_long:
+            raise Slow(partial(self._slowly, body, kind))
         return self._slowly(body, kind)
 
     def encoder(self, call: Call) -> Callable[[Any], bytes]:
@@ -98,8 +101,6 @@ class Scoring:
         return call_of(value, params, key, joins=self._joins)
 
     def _slowly(self, body: bytes, kind: str) -> Call:
-        if not self._may_import and not self._mlflow.is_warm:
-            raise Unprepared(self._mlflow.warm)
         value, params = self._mlflow.decode(body, kind)
         return call_of(value, params, None if params is None else repr(sorted(params.items())), joins=self._joins)
 

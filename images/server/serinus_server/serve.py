@@ -52,7 +52,7 @@ def load(path: Path, identity: Identity, settings: Settings) -> Loaded:
     recorded = mlmodel.read(path)
     for line in versions.mismatches(recorded):
         log.warning("%s", line)
-    scoring = Scoring(recorded, may_import=False)
+    scoring = Scoring(recorded, may_take_long=False)
     scoring.warm()
     model = flavours.load(path, recorded, way=settings.model_way)
     body = warming.example(recorded)

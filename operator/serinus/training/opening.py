@@ -98,7 +98,8 @@ def _made_to_run(step: Step, opened: RunStatus, attempt: Attempt, runs: Sequence
 
 def _strays(step: Step, runs: Sequence[Run], mine: Sequence[Run]) -> tuple[EndRun, ...]:
     """Runs that nobody works on: all but those of this revision, and these too while suspended."""
-    closed = {run.id: _END_OF[run.status] for run in mine if run.status in _END_OF}
+    # Of whatever revision: what was closed is closed again as it was.
+    closed = {run.id: _END_OF[run.status] for run in map(_as_closed, runs) if run.status in _END_OF}
     kept = [] if step.must_rest else [run.id for run in mine if run.id not in closed]
     why = "Suspended" if step.job.spec.suspend else "Superseded"
     return tuple(

@@ -19,7 +19,7 @@ from serinus_server.app import App, Identity, of_model
 from serinus_server.inference import outputs, wire
 from serinus_server.inference.messages import CLASSES
 from serinus_server.inference.served import EXTENSIONS, SERVER, Served
-from serinus_server.problems import RequestProblem, Unprepared
+from serinus_server.problems import RequestProblem, Slow
 from serinus_server.values import Call
 
 log = logging.getLogger(__name__)
@@ -191,9 +191,9 @@ class _Service:
         given, parameters = wire.read(request), wire.parameters(request.parameters)
         try:
             return self._served.call(given, parameters)
-        except Unprepared as unprepared:
-            await asyncio.get_running_loop().run_in_executor(None, unprepared.prepare)
-        return self._served.call(given, parameters)
+        except Slow as slow:
+            call: Call = await self._app.slow_reader.read(slow.read)
+            return call
 
     def _written(self, request: Any, returned: Any) -> bytes:
         try:

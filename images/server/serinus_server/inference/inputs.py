@@ -154,8 +154,8 @@ def by_name(given: Sequence[Tensor]) -> dict[str, Tensor]:
     """The tensors by their names, of which each may be there once."""
     named = {one.name: one for one in given}
     if len(named) < len(given):
-        names = [one.name for one in given]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(one.name for one in given if one.name in seen or seen.add(one.name))
         raise RequestProblem(400, f"input {shown.name(twice)} is there twice", column=twice)
     return named
 

@@ -12,7 +12,7 @@ from serinus_server.http import Request
 from serinus_server.inference import binary, outputs, tensors
 from serinus_server.inference.outputs import Output
 from serinus_server.inference.served import Served
-from serinus_server.problems import RequestProblem
+from serinus_server.problems import RequestProblem, Slow
 from serinus_server.values import Call
 
 _NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
@@ -59,7 +59,11 @@ class V2Protocol:
         given = binary.tensors(inputs, rest) if rest else [tensors.of_json(one) for one in inputs]
         if type(parameters) is dict and parameters.get("content_type") == "pd_json":
             given = [one._replace(content_type=one.content_type or "pd_json") for one in given]
-        return self._served.call(given, parameters), self._encoder(content)
+        try:
+            return self._served.call(given, parameters), self._encoder(content)
+        except Slow as slow:
+            encode = self._encoder(content)
+            raise slow.then(lambda call: (call, encode)) from None
 
     def _encoder(self, content: dict[str, Any]) -> Callable[[Any], bytes]:
         if content.keys().isdisjoint(_SAYING):
