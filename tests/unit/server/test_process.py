@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import signal
+import socket
 import threading
 import time
 import warnings
@@ -13,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.unit.server.processes import Doubles, Running, running, start, wait_until_ready, write_model
@@ -358,3 +360,14 @@ def test_a_page_shows_what_may_be_asked(server: Running) -> None:
     document = server.ask("/openapi.json").json
     assert "/invocations" in document["paths"]
     assert b"<html" in server.ask("/docs").body.lower()
+
+
+def test_grpc_is_served_where_it_is_asked_for(folder: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running(folder, tmp_path / "log", GRPC_PORT=str(port)) as server:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            ask = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")
+            assert ask(b"", timeout=20) == b"\x08\x01", "ready is true"
+        assert server.stop() == 0
