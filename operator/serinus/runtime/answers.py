@@ -45,6 +45,18 @@ class _Entry:
     asking: bool = False
 
 
+@dataclass(frozen=True)
+class _Line:
+    """What waits for the same: the orders or the reads of one server, or whatever has no server."""
+
+    server: Server | None
+    order: bool
+
+
+def _line(ask: Ask[Any]) -> _Line:
+    return _Line(ask.server, ask.order) if isinstance(ask, RegistryAsk) else _Line(None, order=False)
+
+
 class Answers:
     """Everything that is asked and answered; `changed` is called for each asker of an answer that has changed."""
 
@@ -64,6 +76,9 @@ class Answers:
         self._changed = changed
         self._random = random
         self._entries: dict[Ask[Any], _Entry] = {}
+        # Those of them that are to be asked, by what they wait for together: an operator of thousands of resources
+        # has tens of thousands of answers, and few questions that a server could take now.
+        self._open: dict[_Line, dict[Ask[Any], _Entry]] = {}
         self._wanted: dict[Ref, tuple[Ask[Any], ...]] = {}
         # Whose orders are on their way: those of one resource are carried out one after another.
         self._ordering: set[Ref] = set()
@@ -81,7 +96,7 @@ class Answers:
             if ask not in wanted:
                 self._leave(key, ask)
         for ask in wanted:
-            self._entries.setdefault(ask, _Entry()).askers.add(key)
+            self._entry(ask).askers.add(key)
         self._wanted[key] = wanted
         if not wanted:
             del self._wanted[key]
@@ -104,14 +119,29 @@ class Answers:
                 self._kick.clear()
                 self._ask_due(asking)
 
+    def _entry(self, ask: Ask[Any]) -> _Entry:
+        """The entry of an ask, which is open at first."""
+        entry = self._entries.get(ask)
+        if entry is None:
+            entry = self._entries[ask] = _Entry()
+            self._open.setdefault(_line(ask), {})[ask] = entry
+        return entry
+
+    def _close(self, ask: Ask[Any]) -> None:
+        """It is not to be asked any more, or not for now."""
+        line = self._open.get(_line(ask), {})
+        line.pop(ask, None)
+        if not line:
+            self._open.pop(_line(ask), None)
+
+    def _is_full(self, line: _Line) -> bool:
+        if line.server is None:
+            return False
+        return self._orderers[line.server] >= ORDERERS if line.order else self._listing[line.server] >= LISTS
+
     async def _until_due(self) -> None:
         now = _now()
-        dues = (
-            entry.due
-            for ask, entry in self._entries.items()
-            if entry.due is not None and not entry.asking and (entry.due > now or self._may_go(ask, entry))
-        )
-        first = min(dues, default=None)
+        first = self._first_due(now)
         delay = None if first is None else max(first - now, 0.0)
         try:
             async with asyncio.timeout(delay):
@@ -119,10 +149,41 @@ class Answers:
         except TimeoutError:
             return
 
+    def _first_due(self, now: float) -> float | None:
+        """When the next ask may go."""
+        first: float | None = None
+        for line, entries in self._open.items():
+            # A server that has as much to do as it may says itself when it is done.
+            for ask, entry in () if self._is_full(line) else entries.items():
+                if entry.due is None or entry.asking:
+                    continue
+                if entry.due > now:
+                    first = entry.due if first is None else min(first, entry.due)
+                elif self._may_go(ask, entry):
+                    return now
+        return first
+
     def _ask_due(self, asking: asyncio.TaskGroup) -> None:
-        """Everything that is due is on its way when this returns, so that nothing is asked twice."""
+        """Everything that is due and may go is on its way when this returns, so that nothing is asked twice."""
         now = _now()
-        due = [ask for ask, entry in self._entries.items() if self._is_due(ask, entry, now)]
+        for line in list(self._open):
+            if line.order:
+                self._order_due(asking, line, now)
+            elif not self._is_full(line):
+                self._read_due(asking, line, now)
+
+    def _order_due(self, asking: asyncio.TaskGroup, line: _Line, now: float) -> None:
+        """Orders in the order in which they were wanted, until the server has enough of them."""
+        for ask, entry in self._open[line].items():
+            if self._is_full(line):
+                return
+            if self._is_due(ask, entry, now):
+                for key in sorted(entry.askers):
+                    self._give_orders(asking, key, now)
+
+    def _read_due(self, asking: asyncio.TaskGroup, line: _Line, now: float) -> None:
+        entries = self._open[line]
+        due = [ask for ask, entry in entries.items() if self._is_due(ask, entry, now)]
         for ask in due:
             if isinstance(ask, Scrape):
                 self._begin((ask,))
@@ -130,13 +191,16 @@ class Answers:
             elif isinstance(ask, ReadWarning):
                 self._begin((ask,))
                 asking.create_task(self._read_warning(ask))
-        for server, reads in self._reads(due, now).items():
-            for together in islice(batched(reads, LENGTH, strict=False), LISTS - self._listing[server]):
-                self._begin(together)
-                self._listing[server] += 1
-                asking.create_task(self._read(server, together))
-        for key in dict.fromkeys(key for ask in due if ask.order for key in sorted(self._entries[ask].askers)):
-            self._give_orders(asking, key, now)
+        if due and line.server is not None:
+            # What will be due soon goes along: a server is polled, and not an ask.
+            due += [ask for ask, entry in entries.items() if self._goes_along(ask, entry, now)]
+            self._read_together(asking, line.server, [one for one in due if isinstance(one, RegistryAsk)])
+
+    def _read_together(self, asking: asyncio.TaskGroup, server: Server, reads: list[RegistryAsk[Any]]) -> None:
+        for together in islice(batched(reads, LENGTH, strict=False), LISTS - self._listing[server]):
+            self._begin(together)
+            self._listing[server] += 1
+            asking.create_task(self._read(server, together))
 
     def _is_due(self, ask: Ask[Any], entry: _Entry, now: float) -> bool:
         return entry.due is not None and entry.due <= now and not entry.asking and self._may_go(ask, entry)
@@ -149,18 +213,6 @@ class Answers:
             )
         has_room = not isinstance(ask, RegistryAsk) or self._listing[ask.server] < LISTS
         return has_room and self._ordering.isdisjoint(entry.askers)
-
-    def _reads(self, due: Iterable[Ask[Any]], now: float) -> Mapping[Server, list[RegistryAsk[Any]]]:
-        """The reads that are due, by server. What will be due soon goes along: a server is polled, and not an ask."""
-        reads: dict[Server, list[RegistryAsk[Any]]] = {}
-        for ask in due:
-            if isinstance(ask, RegistryAsk) and not ask.order:
-                reads.setdefault(ask.server, []).append(ask)
-        if reads:
-            for ask, entry in self._entries.items():
-                if isinstance(ask, RegistryAsk) and ask.server in reads and self._goes_along(ask, entry, now):
-                    reads[ask.server].append(ask)
-        return reads
 
     def _goes_along(self, ask: Ask[Any], entry: _Entry, now: float) -> bool:
         if ask.order or entry.asking or entry.due is None or entry.due <= now or not self._may_go(ask, entry):
@@ -241,7 +293,7 @@ class Answers:
         entry.asking = False
         self._kick.set()
         if not entry.askers:
-            del self._entries[ask]
+            self._forget(ask)
             return
         news = _is_news(entry.answer, answer)
         if news:
@@ -251,6 +303,8 @@ class Answers:
             entry.answer = answer
         entry.failures = entry.failures + 1 if isinstance(answer, Trouble) else 0
         entry.due = self._next(ask, answer, entry.failures)
+        if entry.due is None:
+            self._close(ask)
         if news:
             for key in sorted(entry.askers):
                 self._changed(key)
@@ -265,7 +319,11 @@ class Answers:
         entry = self._entries[ask]
         entry.askers.discard(key)
         if not entry.askers and not entry.asking:
-            del self._entries[ask]
+            self._forget(ask)
+
+    def _forget(self, ask: Ask[Any]) -> None:
+        del self._entries[ask]
+        self._close(ask)
 
 
 def _is_news(before: Answer[Any] | None, after: Answer[Any]) -> bool:
