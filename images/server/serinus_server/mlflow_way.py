@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO, StringIO
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class MlflowWay:
     def __init__(self, path: Path, signature: Signature) -> None:
         self._path = path
         self._joins = signature.is_tabular and schema.can_decode(signature.columns)
+        self._width = _width(signature)
         self._types = {one.name: columns.DTYPES.get(one.type) for one in signature.columns}
 
     @property
@@ -52,10 +54,12 @@ class MlflowWay:
     def _decoded(self, metadata: Any, body: bytes, kind: str, content: dict[str, Any]) -> Decoded:
         from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 
-        room.check_frame(content, len(self._types))
-        data, params, bare = _read(metadata, body, kind, content)
+        is_from_type_hint = metadata._is_signature_from_type_hint()  # noqa: SLF001 - as MLflow's own server asks
+        if not is_from_type_hint:
+            room.check_frame(content, self._width)
+        data, params, bare = _read(metadata, body, kind, content, self._width)
         params = _enforce_params_schema(params, metadata.get_params_schema())
-        if metadata._is_signature_from_type_hint():  # noqa: SLF001 - as MLflow's own server asks
+        if is_from_type_hint:
             # The model checks it itself, against its types.
             return Opaque(data, enforced=False, bare=bare), params
         known = metadata.get_input_schema()
@@ -93,9 +97,16 @@ class MlflowWay:
         return Model.load(str(self._path))
 
     def _problem(self, error: Exception) -> RequestProblem:
-        message = str(getattr(error, "message", error)) or type(error).__name__
+        message = str(getattr(error, "message", "")) or f"the request cannot be read: {type(error).__name__}: {error}"
         named = [str(name) for name in self._types if name and f"column {name} " in message.replace("'", "")]
         return RequestProblem(400, shown.text(message), column=named[0] if named else "")
+
+
+def _width(signature: Signature) -> float:
+    """How many columns a data frame for it has; a signature that knows of nothing knows of any number."""
+    if signature.tensors:
+        return sum(abs(prod(one.shape[1:])) for one in signature.tensors)
+    return len(signature.columns) or inf
 
 
 @contextmanager
@@ -106,7 +117,7 @@ def _silence() -> Iterator[None]:
         yield
 
 
-def _read(metadata: Any, body: bytes, kind: str, content: dict[str, Any]) -> tuple[Any, Any, bool]:
+def _read(metadata: Any, body: bytes, kind: str, content: dict[str, Any], width: float) -> tuple[Any, Any, bool]:
     from mlflow.pyfunc import scoring_server
 
     known = metadata.get_input_schema()
@@ -115,17 +126,17 @@ def _read(metadata: Any, body: bytes, kind: str, content: dict[str, Any]) -> tup
         parsed = read(content, metadata, known)
         return parsed.data, parsed.params, parsed.is_unified_llm_input
     if kind == reading.CSV:
-        return scoring_server.parse_csv_input(StringIO(_text(body, known)), known), None, False
+        return scoring_server.parse_csv_input(StringIO(_text(body, width)), known), None, False
     parquet: Any = scoring_server.parse_parquet_input
     return parquet(BytesIO(body)), None, False
 
 
-def _text(body: bytes, known: Any) -> str:
+def _text(body: bytes, width: float) -> str:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise RequestProblem(400, f"the body is not valid UTF-8 at byte {error.start}") from None
-    room.check_csv(text, len(known.inputs) if known is not None else 0)
+    room.check_csv(text, width)
     return text
 
 

@@ -154,10 +154,18 @@ def by_name(given: Sequence[Tensor]) -> dict[str, Tensor]:
     """The tensors by their names, of which each may be there once."""
     named = {one.name: one for one in given}
     if len(named) < len(given):
-        seen: set[str] = set()
-        twice = next(one.name for one in given if one.name in seen or seen.add(one.name))
+        twice = _first_twice([one.name for one in given])
         raise RequestProblem(400, f"input {shown.name(twice)} is there twice", column=twice)
     return named
+
+
+def _first_twice(names: list[str]) -> str:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise AssertionError(names)
 
 
 def _column(given: Tensor) -> Array:
