@@ -5,6 +5,10 @@ Requests of one connection are answered in their order.
 """
 
 import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final, Protocol
@@ -12,6 +16,7 @@ from typing import Final, Protocol
 from serinus_server.connection import Connection
 
 _DATE: Final = b"date: %b\r\n"
+_LAST: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,10 @@ class Server:
         """Take no more connections, and let those that wait for an answer have it."""
         self.drain()
         if self._listener is not None:
-            self._listener.close()
+            await self._stop_listening(self._listener)
+        if self.connections:
+            # Who has just connected is about to ask.
+            await asyncio.sleep(min(_LAST, seconds))
         for connection in list(self.connections):
             connection.close_if_idle()
         deadline = self.loop.time() + seconds
@@ -143,6 +151,15 @@ class Server:
         for connection in list(self.connections):
             connection.abort()
 
+    async def _stop_listening(self, listener: asyncio.Server) -> None:
+        """Whom the kernel has taken already would be reset with the listener: they are taken first."""
+        doors = [socket.socket(fileno=os.dup(one.fileno())) for one in listener.sockets]
+        listener.close()
+        taken = [visitor for door in doors for visitor in _all_who_wait(door)]
+        for visitor in taken:
+            with suppress(OSError):
+                await self.loop.connect_accepted_socket(lambda: Connection(self), visitor)
+
     def _look(self) -> None:
         """Once a second is often enough to find who is slow."""
         self.date = _DATE % formatdate(usegmt=True).encode()
@@ -150,3 +167,11 @@ class Server:
         for connection in list(self.connections):
             connection.expire(now)
         self._watch = self.loop.call_later(1.0, self._look)
+
+
+def _all_who_wait(door: socket.socket) -> Iterator[socket.socket]:
+    """Who has connected and was not accepted; then the door is closed, with nothing in between."""
+    with door, suppress(OSError):
+        door.settimeout(0)
+        while True:
+            yield door.accept()[0]

@@ -58,6 +58,8 @@ class Metrics:
         self._answers: dict[tuple[Protocol, int], _Answers] = {}
         self._seconds: dict[Protocol, Histogram] = {}
         self._violations: dict[str, int] = {}
+        # Of the signature, if there is one: names that clients make up are no labels.
+        self.columns: frozenset[str] | None = None
         self._batch_rows = Histogram(SIZES)
         self._batch_requests = Histogram(SIZES)
         self._waited = Histogram(COARSE_SECONDS)
@@ -97,10 +99,13 @@ class Metrics:
         self._took.add(took)
 
     def violated(self, column: str) -> None:
-        """A request broke the signature in this column; from the hundredth column on in `other`."""
-        if column not in self._violations and len(self._violations) >= MOST_COLUMNS:
+        """A request broke the signature in this column; `other` is the hundredth, and what the signature has not."""
+        if column not in self._violations and (len(self._violations) >= MOST_COLUMNS or not self._has(column)):
             column = OTHER
         self._violations[column] = self._violations.get(column, 0) + 1
+
+    def _has(self, column: str) -> bool:
+        return self.columns is None or column in self.columns
 
     def queue(self, depth: int) -> None:
         """So many requests wait for a batch."""

@@ -117,6 +117,8 @@ class Service:
             name=identity.name, version=identity.version, revision=identity.revision, flavour=loaded.model.flavour
         )
         metrics.load_seconds = loaded.seconds
+        known = loaded.recorded.signature.inputs or ()
+        metrics.columns = frozenset(str(one.name) for one in known if one.name)
         self._metrics = metrics
         self._loaded = loaded
         told = {"name": identity.name, "version": identity.version, "revision": identity.revision}

@@ -17,6 +17,7 @@ from serinus_server.values import Array, Table, join
 MOST_COLUMNS: Final = 200
 # The most columns of one name, or none, that are remembered as left out.
 _MOST_LEFT_OUT: Final = 10_000
+_LONGEST_NAME: Final = 1_000
 
 
 class Columns:
@@ -27,7 +28,7 @@ class Columns:
         self._grid = Grid()
         self._numbers: dict[str, int] = {}
         self._categories: dict[str, Categories] = {}
-        self._left_out: set[str] = set()
+        self._left_out: set[int] = set()
         self._chance = np.random.default_rng()
         self.seen = 0
         self.sampled = 0
@@ -97,10 +98,13 @@ class Columns:
 
     def _knows(self, name: str, known: dict[str, Any]) -> bool:
         """Whether the column is sketched; a new one is, if there is room."""
-        if name in known or len(self._numbers) + len(self._categories) < self._most:
+        if name in known:
             return True
+        if len(str(name)) <= _LONGEST_NAME and len(self._numbers) + len(self._categories) < self._most:
+            return True
+        # Counted, and not kept: names may be as long as a body.
         if len(self._left_out) < _MOST_LEFT_OUT:
-            self._left_out.add(name)
+            self._left_out.add(hash(name))
         return False
 
     def _add_categories(self, name: str, column: Array) -> None:
