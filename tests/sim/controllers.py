@@ -24,12 +24,16 @@ class Collector:
         """Take note of a change."""
         if change.after is None or change.verb == "delete slowly":
             self._collect(objects.uid(change.before or {}))
+        owned_by = objects.controller(change.before or _NOBODYS)
+        if owned_by and (change.after is None or objects.controller(change.after) != owned_by):
+            # It is gone, or was taken from its owner, who may have waited for it.
+            self._finish(owned_by)
         if change.after is None:
-            self._finish(objects.controller(change.before or {}))
-        elif objects.controller(change.after) not in {"", objects.controller(change.before or _NOBODYS)}:
+            return
+        if objects.controller(change.after) not in {"", owned_by}:
             # It is new, or was given to somebody, who may be gone.
             self._collect(objects.controller(change.after))
-        if change.verb == "delete slowly" and change.after is not None:
+        if change.verb == "delete slowly":
             self._finish(objects.uid(change.after))
 
     def _collect(self, owner: str) -> None:
