@@ -6,6 +6,7 @@ says that no request had a part in it, or where it is a ModelProblem, whose mess
 """
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,10 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # MLflow has a form of its own, which it sets up when it is imported.
+    os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
+    mlflow = logging.getLogger("mlflow")
+    mlflow.handlers[:], mlflow.propagate = [], True
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(max(least, root.level))
     logging.captureWarnings(capture=True)

@@ -12,7 +12,8 @@ Refused here with 400, where MLflow answers 500 or goes on with something else t
 - an empty list in the place of a number in `inputs` (pandas makes NaN of it if there is nothing else);
 - an `index` of another length than the rows (pandas repeats a single row for each);
 - `data` or `columns` of `dataframe_split` that are no list (pandas repeats a single value for each of an index);
-- lists in a param that wants a list of single values.
+- lists in a param that wants a list of single values;
+- what would be many times its size in memory, such as an index for rows that are not there (see `room`).
 
 Taken here, where MLflow refuses:
 
