@@ -50,6 +50,10 @@ class Settled:
         there = (one for ref, one in self._server.objects.items() if ref.kind in CHILDREN)
         return any(objects.labels(one).get(Label.MANAGED_BY) != MANAGER for one in there)
 
+    def is_held_up(self) -> bool:
+        """Whether something waits for a volume that somebody deleted and a pod that is lost has."""
+        return any(map(self._training.is_stuck, self._server.of(TRAINING_JOB)))
+
     # --- both
 
     def _told(self, resource: Manifest) -> str:

@@ -145,9 +145,9 @@ async def _new_operator(world: World, _steps: int) -> None:
     if world.operator is not None:
         world.operator.kill()
     world.start_operator()
-    # What may not be told, since somebody has the name of a child, is ordered again: orders are carried out once.
-    is_taken = Settled(world.stage, world.mlflow, world.ledger).may_look()
-    allowed = READING | (ORDERS if is_taken else frozenset())
+    # Whoever cannot go on, since somebody has the name of a child, orders again: orders are carried out once.
+    settled = Settled(world.stage, world.mlflow, world.ledger)
+    allowed = READING | (ORDERS if settled.may_look() or settled.is_held_up() else frozenset())
     await _silence(world, "a settled world with a new operator", allowed, START_OF_AN_OPERATOR)
 
 
