@@ -43,8 +43,8 @@ class Kube(Protocol):
         """The object, read from the store and not from a cache; None if it is not there."""
         ...
 
-    async def list_versions(self, kind: ObjectKind) -> Mapping[Ref, tuple[str, int]]:
-        """Of all objects of a kind that we watch: uid and resourceVersion. May be a little old."""
+    async def list_versions(self, kind: ObjectKind, *, current: bool = False) -> Mapping[Ref, tuple[str, int]]:
+        """Of all objects of a kind that we watch: uid and resourceVersion; may be a little old, if not `current`."""
         ...
 
     async def apply(self, kind: ObjectKind, manifest: Manifest) -> Manifest:

@@ -157,9 +157,9 @@ class KubeLine:
             self._answered(answer)
         return answer
 
-    async def list_versions(self, kind: ObjectKind) -> Mapping[Ref, tuple[str, int]]:
+    async def list_versions(self, kind: ObjectKind, *, current: bool = False) -> Mapping[Ref, tuple[str, int]]:
         """As the port says: a little old now and then."""
-        back = self._wire.stage.behind(kind)
+        back = 0 if current else self._wire.stage.behind(kind)
 
         def versions() -> dict[Ref, tuple[str, int]]:
             there = self._server.snapshot(kind, back).items()

@@ -30,9 +30,9 @@ class Through:
         """As the port says."""
         return await self.line.get(ref)
 
-    async def list_versions(self, kind: ObjectKind) -> Mapping[Ref, tuple[str, int]]:
+    async def list_versions(self, kind: ObjectKind, *, current: bool = False) -> Mapping[Ref, tuple[str, int]]:
         """As the port says."""
-        return await self.line.list_versions(kind)
+        return await self.line.list_versions(kind, current=current)
 
     async def apply(self, kind: ObjectKind, manifest: Manifest) -> Manifest:
         """As the port says."""

@@ -130,9 +130,9 @@ class FakeKube:
         self._request("get", ref)
         return copy.deepcopy(self.objects.get(ref))
 
-    async def list_versions(self, kind: ObjectKind) -> Mapping[Ref, tuple[str, int]]:
+    async def list_versions(self, kind: ObjectKind, *, current: bool = False) -> Mapping[Ref, tuple[str, int]]:
         """See the port."""
-        self.requests.append(f"list {kind.kind}")
+        self.requests.append(f"list {kind.kind}{' as it is now' if current else ''}")
         return {ref: (objects.uid(one), objects.version(one)) for ref, one in self.objects.items() if ref.kind == kind}
 
     async def apply(self, kind: ObjectKind, manifest: Manifest) -> Manifest:

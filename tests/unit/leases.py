@@ -93,7 +93,7 @@ class Line:
         assert kind == LEASE
         return await self._call(lambda: self.store.replace(manifest))
 
-    async def list_versions(self, kind: ObjectKind) -> Mapping[Ref, tuple[str, int]]:
+    async def list_versions(self, kind: ObjectKind, *, current: bool = False) -> Mapping[Ref, tuple[str, int]]:
         """Not for elections."""
         raise NotImplementedError
 

@@ -180,7 +180,7 @@ def test_a_version_is_the_same_whether_it_is_pinned_or_followed() -> None:
 def test_a_default_of_a_model_deployment_that_is_written_down_is_the_same_revision(path: str) -> None:
     written: dict[str, Json] = {
         "server.environment": "Image",
-        "server.batching": {"maxSize": 64, "maxDelay": "2ms"},
+        "server.batching": {"maxSize": 64, "maxDelay": "0s"},
         "server.env": [],
         "server.podTemplate": {"spec": {}},
     }

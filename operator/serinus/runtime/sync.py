@@ -40,8 +40,8 @@ class Sync:
         self._behind: dict[ObjectKind, int] = {}
 
     async def first(self, kind: ObjectKind) -> None:
-        """Return when the cache knows all that is there of a kind."""
-        listed = await self._list(kind)
+        """Return when the cache knows all that is there of a kind: what was made last by the one before us, too."""
+        listed = await self._list(kind, current=True)
         await self._wait_for(listed)
         while unseen := [ref for ref, (uid, version) in listed.items() if not self._cache.knows(ref, uid, version)]:
             log.warning(
@@ -49,7 +49,7 @@ class Sync:
             )
             for ref in unseen:
                 await self._read(ref)
-            listed = await self._list(kind)
+            listed = await self._list(kind, current=True)
 
     async def forever(self) -> None:
         """Compare from time to time, until cancelled."""
@@ -92,11 +92,11 @@ class Sync:
                 return
             await asyncio.sleep(GLANCE)
 
-    async def _list(self, kind: ObjectKind) -> Versions:
+    async def _list(self, kind: ObjectKind, *, current: bool = False) -> Versions:
         failures = 0
         while True:
             try:
-                return await self._kube.list_versions(kind)
+                return await self._kube.list_versions(kind, current=current)
             except KubeError as error:
                 failures += 1
                 delay = RETRY.delay(failures, self._random)

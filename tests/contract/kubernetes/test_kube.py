@@ -249,6 +249,7 @@ def test_list_versions_tells_uid_and_version_of_what_we_watch(kubeconfig: Path, 
         async with kube(kubeconfig) as adapter:
             assert expected.items() <= (await adapter.list_versions(CONFIG_MAP)).items()
         async with kube(kubeconfig, namespaces=[namespace], selectors={CONFIG_MAP: "app in (serinus)"}) as adapter:
+            assert await adapter.list_versions(CONFIG_MAP, current=True) == await adapter.list_versions(CONFIG_MAP)
             assert list(await adapter.list_versions(CONFIG_MAP)) == [ref_of(CONFIG_MAP, ours)]
             assert await adapter.list_versions(DEPLOYMENT) == {}
 

@@ -60,7 +60,7 @@ class Secrets:
             raise self.error
         return self.secrets.get(ref)
 
-    async def list_versions(self, kind: ObjectKind) -> Mapping[Ref, tuple[str, int]]:
+    async def list_versions(self, kind: ObjectKind, *, current: bool = False) -> Mapping[Ref, tuple[str, int]]:
         """Not for this adapter."""
         raise NotImplementedError(kind)
 

@@ -53,9 +53,10 @@ class AioKube:
         except Missing:
             return None
 
-    async def list_versions(self, kind: ObjectKind) -> Mapping[Ref, tuple[str, int]]:
-        """See `ports.Kube`; answered from the API server's cache, in one piece for each namespace."""
-        lists = [await self._send(request) for request in self._lists(kind, _FROM_CACHE)]
+    async def list_versions(self, kind: ObjectKind, *, current: bool = False) -> Mapping[Ref, tuple[str, int]]:
+        """See `ports.Kube`; in one piece for each namespace, from the API server's cache if that may be behind."""
+        query = () if current else (_FROM_CACHE,)
+        lists = [await self._send(request) for request in self._lists(kind, *query)]
         items = (item for answer in lists for item in answer.get("items") or ())
         return {ref_of(kind, item): (uid(item), version(item)) for item in items}
 
