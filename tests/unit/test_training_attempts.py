@@ -353,6 +353,19 @@ def test_an_attempt_that_could_only_begin_after_the_deadline_is_not_waited_for()
     assert life.status["message"].startswith("activeDeadlineSeconds of 40 are over, before another attempt; the last:")
 
 
+def test_that_it_was_the_deadline_is_known_after_all_else_was_lost() -> None:
+    life = training_life(activeDeadlineSeconds=40)
+    life.now += timedelta(seconds=31)
+    life.lose(JOB)
+    life.run()
+    assert life.conditions()["Failed"] == ("True", "DeadlineExceeded")
+    life.lose(JOB)
+    life.wipe()
+    life.edit(activeDeadlineSeconds=None)
+    life.run()
+    assert (life.status["phase"], life.conditions()["Failed"]) == ("Failed", ("True", "DeadlineExceeded"))
+
+
 def test_a_deadline_that_is_shortened_counts_at_once() -> None:
     running = training_life(activeDeadlineSeconds=3600)
     running.passes(100)

@@ -137,6 +137,9 @@ def of_run(run: Run) -> End:
     if run.status == "FINISHED":
         return COMPLETE
     reason = _reason(run.tags.get(REASON_TAG, ""))
+    if run.tags.get(OUTCOME_TAG) == Reason.DEADLINE_EXCEEDED:
+        # It was the last one because the time was over, however it ended itself.
+        reason = Reason.DEADLINE_EXCEEDED
     counted = run.tags.get(COUNTED_TAG, "true") == "true"
     code = run.tags.get(EXIT_CODE_TAG, "")
     return End(
