@@ -2,14 +2,11 @@
 
 import argparse
 import faulthandler
-import logging
 import sys
 
 from serinus_server import threads
 from serinus_server.problems import ModelProblem
 from serinus_server.settings import Settings
-
-log = logging.getLogger("serinus_server")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
         starting.fetch(settings) if verb == "fetch" else starting.serve(settings)
     except ModelProblem as problem:
         starting.tell(problem)
-        log.error("%s: %s", problem.reason, problem.message)  # noqa: TRY400 (it is told in words)
         return 1
     return 0
 

@@ -37,7 +37,7 @@ class Lane:
 
     def run(self, work: Callable[[], Any], done: Done) -> None:
         """Do it; while it runs in the thread, nothing else is to be run."""
-        if self._quick >= TRUSTED_AFTER:
+        if self.is_inline:
             outputs, error, seconds = _timed(work)
             self._learn(seconds)
             done(outputs, error, seconds)

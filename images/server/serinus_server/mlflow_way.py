@@ -29,11 +29,6 @@ class MlflowWay:
         self._width = _width(signature)
         self._types = {one.name: columns.DTYPES.get(one.type) for one in signature.columns}
 
-    @property
-    def is_warm(self) -> bool:
-        """Whether all is imported."""
-        return "_metadata" in vars(self)
-
     def warm(self) -> None:
         """Import now what the first request would wait for: a second and 100 MB."""
         self._metadata  # noqa: B018 - it is read for what reading it does

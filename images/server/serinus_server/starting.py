@@ -54,7 +54,8 @@ def serve(settings: Settings) -> None:
 
 
 def tell(problem: ModelProblem, file: Path = TERMINATION_LOG) -> None:
-    """Leave the reason where the kubelet looks for it, as JSON: the operator shows it."""
+    """Say why in the log, and as JSON where the kubelet looks for it: the operator shows that."""
+    log.error("%s: %s", problem.reason, problem.message)
     said = json.dumps({"reason": problem.reason, "message": problem.message[:_LONGEST]})
     if not file.exists():
         return
@@ -98,7 +99,6 @@ def _fetch_and_end(uri: str, to: "FetchSettings") -> NoReturn:
         os._exit(0)
     except ModelProblem as problem:
         tell(problem)
-        log.error("%s: %s", problem.reason, problem.message)  # noqa: TRY400 (it is told in words)
         os._exit(_TOLD)
     except BaseException:
         log.exception("fetching failed by a mistake in the server")

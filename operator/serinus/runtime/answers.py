@@ -206,16 +206,16 @@ class Answers:
         return entry.due is not None and entry.due <= now and not entry.asking and self._may_go(ask, entry)
 
     def _may_go(self, ask: Ask[Any], entry: _Entry) -> bool:
-        """What a resource asks after an order is answered after it was carried out, and orders come in turn."""
-        if isinstance(ask, RegistryAsk) and ask.order:
-            return self._orderers[ask.server] < ORDERERS and any(
-                key not in self._ordering and self._orders(key)[0] == ask for key in entry.askers
-            )
-        has_room = not isinstance(ask, RegistryAsk) or self._listing[ask.server] < LISTS
-        return has_room and self._ordering.isdisjoint(entry.askers)
+        """Whether it is its turn, where its line is not full.
+
+        What a resource asks after an order is answered after it was carried out, and orders come in turn.
+        """
+        if ask.order:
+            return any(key not in self._ordering and self._orders(key)[0] == ask for key in entry.askers)
+        return self._ordering.isdisjoint(entry.askers)
 
     def _goes_along(self, ask: Ask[Any], entry: _Entry, now: float) -> bool:
-        if ask.order or entry.asking or entry.due is None or entry.due <= now or not self._may_go(ask, entry):
+        if entry.asking or entry.due is None or entry.due <= now or not self._may_go(ask, entry):
             return False
         return entry.failures > 0 or (ask.every is not None and entry.due - ask.every.total_seconds() / 2 <= now)
 
@@ -228,7 +228,8 @@ class Answers:
         """The next orders of a resource to one server go together, none before those that were given earlier."""
         left = self._orders(key)
         together = list(takewhile(lambda ask: self._goes_with(left[0], ask, now), left))
-        if together and key not in self._ordering and self._may_go(left[0], self._entries[left[0]]):
+        has_room = bool(together) and not self._is_full(_line(left[0]))
+        if has_room and key not in self._ordering and self._may_go(left[0], self._entries[left[0]]):
             self._ordering.add(key)
             self._orderers[left[0].server] += 1
             self._begin(together)
